@@ -32,8 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait for the hello of a hook module. ejabberd's module looks for a component once a second.
 const MODULES: Duration = Duration::from_secs(2);
 
-/// Prints the state of enforcement, as JSON if `json`. Exit code 0: bans are enforced; 1: they are not, or another program
-/// has our name; 2: the server refuses the settings.
+/// Prints the state of enforcement, as JSON if `json`. Exit code 0: bans are enforced, on every virtual host alike; 1:
+/// they are not, or less on some virtual host than on another, or another program has our name; 2: the server refuses the
+/// settings.
 pub fn doctor(config: &Config, json: bool) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -67,7 +68,8 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
         eprintln!("portcullis: cannot write the answer: {why}");
         return ExitCode::FAILURE;
     }
-    if standing.linked && standing.level > 0 && standing.conflict.is_none() {
+    let is_enforced = standing.linked && standing.level > 0 && !standing.is_uneven();
+    if is_enforced && standing.conflict.is_none() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -183,8 +185,10 @@ fn told(standing: &Enforcement, stored: &str) -> String {
     for has in &standing.has {
         text.push_str(&format!("  ok       {has}\n"));
     }
-    for gap in &standing.gaps {
-        text.push_str(&format!("  missing  {}\n", phrases::gap(gap)));
+    let gaps = standing.gaps.iter().map(|gap| ("missing", gap));
+    let warnings = standing.warnings.iter().map(|gap| ("warning", gap));
+    for (word, gap) in gaps.chain(warnings) {
+        text.push_str(&format!("  {word}  {}\n", phrases::gap(gap)));
         for line in gap.remedy.lines() {
             text.push_str(&format!("           {line}\n"));
         }

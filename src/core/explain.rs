@@ -1,6 +1,7 @@
 //! Explains the verdict on a login to a person: the bans and exemptions behind it, and how far each rule is from its
 //! limit. Changes nothing.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -27,6 +28,9 @@ pub struct Explanation {
     pub exempt: Option<String>,
     /// Whether the account logged in from this source before.
     pub is_known: bool,
+    /// Addresses from where the account logged in before, the latest first, at most [`HOMES_TOLD`]; of IPv6 the first
+    /// one of each network. Empty if the explanation is about one place.
+    pub homes: Vec<IpAddr>,
     /// Number of accounts that logged in from this source.
     pub accounts_there: u32,
     /// Whether the source is shared by many accounts or is a declared proxy, so that rules do not ban it.
@@ -50,6 +54,8 @@ pub struct Counting {
     pub term: Duration,
 }
 
+/// The most places of an account in one explanation.
+pub const HOMES_TOLD: usize = 16;
 /// The most bans in one explanation.
 pub const BANS_TOLD: usize = 20;
 
@@ -116,6 +122,10 @@ pub fn explain(
         bans,
         exempt: at_place.or_else(by_name),
         is_known,
+        homes: match (account, place) {
+            (Some(account), None) => tracker.homes(account, HOMES_TOLD),
+            _ => Vec::new(),
+        },
         accounts_there: address.map_or(0, |address| tracker.accounts_at(address)),
         is_shared: address.is_some_and(|address| tracker.is_shared(address)),
         counting: counting.collect(),

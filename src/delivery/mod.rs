@@ -6,6 +6,7 @@
 pub mod ports;
 mod queue;
 mod reconcile;
+pub mod refusals;
 mod worker;
 
 use std::sync::Arc;

@@ -1,10 +1,13 @@
 //! The ports of delivery: storage for unfinished work, and the server.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use ipnet::IpNet;
 use tokio::sync::{broadcast, watch};
 
+use super::refusals::ServerRefusals;
 use crate::core::{Account, Ban, BanId, Seq, Subject, Timestamp};
 use crate::journal::LogFault;
 use crate::xmpp::wire::NameConflict;
@@ -82,7 +85,7 @@ pub trait Enforcer: Send + Sync + 'static {
     fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>>;
 
     /// The addresses that the account is connected from; empty if the server does not say.
-    fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<std::net::IpAddr>>;
+    fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<IpAddr>>;
 
     /// Records on the server that turn out to be changed by others.
     fn findings(&self) -> broadcast::Receiver<Finding> {
@@ -103,6 +106,21 @@ pub trait Enforcer: Send + Sync + 'static {
 
     /// The ban in the server's own record of an account; `None` if there is none, or the server does not say.
     fn recorded<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    /// What of the server itself refuses an account, an address, or the account at each of a few addresses.
+    fn refusals<'a>(
+        &'a self,
+        _account: Option<&'a Account>,
+        _addresses: &'a [IpAddr],
+    ) -> BoxFuture<'a, ServerRefusals> {
+        Box::pin(std::future::ready(ServerRefusals::default()))
+    }
+
+    /// Lets the server let the addresses of a network go that it refuses for their failed logins (`mod_fail2ban`).
+    /// Returns how many there were; `None` if nobody could be asked.
+    fn unblock(&self, _net: IpNet) -> BoxFuture<'_, Option<u64>> {
         Box::pin(std::future::ready(None))
     }
 
@@ -129,9 +147,31 @@ pub struct Enforcement {
     /// Another program that is connected under our name; known also while the stream is down.
     #[serde(default)]
     pub conflict: Option<NameConflict>,
+    /// What works against it, or wants a decision of the operator; nothing is missing.
+    #[serde(default)]
+    pub warnings: Vec<Gap>,
+    /// The level of each virtual host; `level` is the highest of them.
+    #[serde(default)]
+    pub hosts: Vec<HostLevel>,
 }
 
-/// A capability that is missing on the server.
+impl Enforcement {
+    /// Whether some virtual host is on a lower level than another.
+    pub fn is_uneven(&self) -> bool {
+        self.hosts.iter().any(|host| host.level != self.level)
+    }
+}
+
+/// The level of enforcement on one virtual host.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HostLevel {
+    /// Its domain.
+    pub host: String,
+    /// As [`Enforcement::level`].
+    pub level: u8,
+}
+
+/// A capability that is missing on the server, or something else that the operator should change.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gap {
     /// What is missing, as a short sentence.

@@ -2,11 +2,16 @@
 
 mod lines;
 
+use std::collections::BTreeSet;
+
 use super::clock_skew::ClockSkew;
 use super::module_nodes::Modules;
 use super::privilege::Right;
 use super::probe::{HostCapabilities, Software};
-use crate::delivery::ports::{Enforcement, Gap};
+use crate::delivery::ports::{Enforcement, Gap, HostLevel};
+
+/// Maximum number of domains that are not named and yet shown.
+const UNNAMED: usize = 5;
 
 /// The values that the lines need.
 #[derive(Debug, Clone)]
@@ -19,6 +24,10 @@ pub(crate) struct Names<'a> {
     pub(crate) guessable_cookie: bool,
     /// The domain that counts as a virtual host only because it is the parent of ours.
     pub(crate) implied: Option<&'a str>,
+    /// The virtual hosts in `[hook] hosts`.
+    pub(crate) hosts: Vec<&'a str>,
+    /// Domains that spoke as a virtual host does and are not named.
+    pub(crate) unnamed: Vec<&'a str>,
 }
 
 /// Whether bans of accounts on a virtual host are enforced.
@@ -92,12 +101,108 @@ pub(crate) fn standing(
             }
         }
     }
+    standing.hosts = levels(&ours, modules, names);
+    for host in &standing.hosts {
+        if host.level == 0 && !ours.iter().any(|one| one.vhost == host.host) && !ours.is_empty() {
+            standing.gaps.push(silent_host(&host.host, &ours, names));
+        }
+    }
+    standing.warnings.extend(unnamed_hosts(&names.unnamed));
     if ours.is_empty() {
         standing.gaps.push(no_rights(hosts, names));
         let (kind, vhost) = likely(hosts);
         standing.gaps.push(no_module(kind, vhost, names));
     }
     standing
+}
+
+/// The level of each virtual host that gives us rights, has a module, or is named as one.
+fn levels(ours: &[&HostCapabilities], modules: &Modules, names: &Names<'_>) -> Vec<HostLevel> {
+    let level = |host: &HostCapabilities| match modules.address(&host.vhost) {
+        Some(_) => 2,
+        None => u8::from(is_enforcing(host, names.has_cookie)),
+    };
+    let mut levels: Vec<HostLevel> = ours
+        .iter()
+        .map(|host| HostLevel {
+            host: host.vhost.clone(),
+            level: level(host),
+        })
+        .collect();
+    for named in &names.hosts {
+        if !levels.iter().any(|one| one.host == *named) {
+            levels.push(HostLevel {
+                host: (*named).to_owned(),
+                level: 0,
+            });
+        }
+    }
+    levels
+}
+
+/// A virtual host that is named and says nothing.
+fn silent_host(vhost: &str, ours: &[&HostCapabilities], names: &Names<'_>) -> Gap {
+    let (kind, _) = likely(ours);
+    Gap {
+        what: format!(
+            "{vhost}, named in hosts of [hook], gives portcullis no rights and has no hook module"
+        ),
+        effect: format!(
+            "Bans of accounts at {vhost} are kept here and are not in force on the server."
+        ),
+        remedy: format!(
+            "If {vhost} is not on this server, take it out of hosts in [hook]. If it is:\n\n{}",
+            lines::module(kind, vhost, names.component)
+        ),
+    }
+}
+
+/// Domains that spoke to us as a virtual host does. Anybody's server can.
+fn unnamed_hosts(unnamed: &[&str]) -> Option<Gap> {
+    let is_plain = |name: &&&str| {
+        name.chars()
+            .all(|c| c.is_alphanumeric() || ".-".contains(c))
+    };
+    let plain: Vec<&str> = unnamed.iter().filter(is_plain).copied().collect();
+    let shown: Vec<&str> = plain.iter().take(UNNAMED).copied().collect();
+    if shown.is_empty() {
+        return None;
+    }
+    let more = match plain.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let quoted: Vec<String> = shown.iter().map(|name| format!("\"{name}\"")).collect();
+    Some(Gap {
+        what: format!(
+            "{}{more} spoke to portcullis as a virtual host of this server does, and the configuration does not name it",
+            shown.join(", ")
+        ),
+        effect: String::from(
+            "Its hook module and its rights are not believed: bans of its accounts are not in force.",
+        ),
+        remedy: format!(
+            "Only if it is on your server, in portcullis.toml; anybody's server can speak so:\n\n[hook]\nhosts = [{}]\n",
+            quoted.join(", ")
+        ),
+    })
+}
+
+/// Another module on a virtual host that refuses logins by counting failures.
+fn beside(vhost: &str, name: &str) -> Gap {
+    let remedy = match name {
+        "mod_fail2ban" => format!(
+            "Take {name} out of ejabberd.yml; portcullis does the same, and more. Until then: ejabberdctl unban_ip ADDRESS, or `unban ADDRESS` here, lets an address go that it holds."
+        ),
+        _ => format!("Take {name} out of prosody.cfg.lua; portcullis does the same, and more."),
+    };
+    Gap {
+        what: format!("{name} runs beside portcullis on {vhost}; it knows no exemptions of yours"),
+        effect: String::from(
+            "It counts failed logins by itself and shuts out whole addresses, known accounts, proxies and exempt networks among them.",
+        ),
+        remedy,
+    }
 }
 
 fn has(host: &HostCapabilities) -> Vec<String> {
@@ -257,6 +362,14 @@ fn with_module(
     standing: &mut Enforcement,
 ) {
     let vhost = &host.vhost;
+    let nodes = modules.nodes(vhost);
+    let names_beside: BTreeSet<&str> = nodes
+        .flat_map(|node| node.hello.beside.iter().map(String::as_str))
+        .collect();
+    let names_beside = names_beside.into_iter();
+    standing
+        .warnings
+        .extend(names_beside.map(|name| beside(vhost, name)));
     for node in modules.nodes(vhost) {
         let hello = &node.hello;
         let behind = match node.behind {
@@ -326,6 +439,8 @@ mod tests {
         has_cookie: true,
         guessable_cookie: false,
         implied: None,
+        hosts: Vec::new(),
+        unnamed: Vec::new(),
     };
 
     fn full(kind: Software) -> HostCapabilities {
@@ -443,6 +558,30 @@ mod tests {
         };
         check(&old, &names, 0, &["hash"]);
         check(&old, &NAMES, 1, &[]);
+    }
+
+    #[test]
+    fn a_named_host_without_anything_makes_the_levels_uneven() {
+        let host = full(Software::Ejabberd);
+        let even = standing(true, true, &[&host], &Modules::default(), &NAMES);
+        assert!(!even.is_uneven());
+        let names = Names {
+            hosts: vec!["example.org", "second.test"],
+            ..NAMES
+        };
+        let uneven = standing(true, true, &[&host], &Modules::default(), &names);
+        assert!(uneven.is_uneven());
+        let levels: Vec<_> = uneven
+            .hosts
+            .iter()
+            .map(|one| (one.host.as_str(), one.level))
+            .collect();
+        assert_eq!(levels, [("example.org", 1), ("second.test", 0)]);
+        let mut gaps = uneven.gaps.iter();
+        assert!(gaps.any(|gap| {
+            gap.what
+                .starts_with("second.test, named in hosts of [hook]")
+        }));
     }
 
     #[test]

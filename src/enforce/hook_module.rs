@@ -1,7 +1,7 @@
 //! Level 2: requests to the hook module on the server (docs/hook-protocol.md 5, 6), and its hellos.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -23,7 +23,7 @@ use crate::xmpp::payload::hook::{self, Hello};
 const NEWS_PAUSE: Duration = Duration::from_millis(50);
 /// Interval between two searches for silent modules.
 const ROUND: Duration = Duration::from_secs(10);
-/// Maximum number of untrusted domains that are logged.
+/// Maximum number of untrusted domains that are logged and shown.
 const DOUBTED: usize = 64;
 
 impl XmppServer {
@@ -47,14 +47,25 @@ impl XmppServer {
 
     /// Logs, once per domain, that a module is not trusted, and the setting that would change that.
     pub fn doubts(&self, from: &Jid) {
-        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
         let domain = domain_key(from.domain().as_str());
-        if doubted.len() < DOUBTED && doubted.insert(domain.clone()) {
+        if self.doubt_domain(from) {
             tracing::warn!(
                 %from,
                 "the hello of an untrusted hook module was ignored; if {domain} is on your server, set hosts = [\"{domain}\"] in [hook]"
             );
         }
+    }
+
+    /// Remembers a domain that speaks as a virtual host does and is not ours; returns whether it is new.
+    pub(super) fn doubt_domain(&self, from: &Jid) -> bool {
+        let is_new = {
+            let mut doubted = self.doubted();
+            doubted.len() < DOUBTED && doubted.insert(domain_key(from.domain().as_str()))
+        };
+        if is_new {
+            self.publish();
+        }
+        is_new
     }
 
     /// Handles the hello of a module. `behind` is the number of decisions it has not fetched, `now` our time.

@@ -27,6 +27,7 @@ pub mod probe;
 mod probe_loop;
 mod prosody;
 pub mod record;
+mod refusals;
 mod requests;
 pub mod server;
 mod settings;

@@ -13,6 +13,8 @@ use crate::core::account::domain_key;
 pub(crate) struct OwnDomains {
     /// The domains of admins (who could order anything anyway), and `[hook] hosts`.
     named: BTreeSet<String>,
+    /// `[hook] hosts`.
+    hosts: BTreeSet<String>,
     /// The parent domain of ours: portcullis.example.org most likely serves example.org.
     parent: Option<String>,
 }
@@ -24,10 +26,11 @@ impl OwnDomains {
         hosts: &[String],
     ) -> Self {
         let admins = admins.into_iter().map(|admin| admin.domain().to_owned());
-        let hosts = hosts.iter().map(|host| domain_key(host));
+        let hosts: BTreeSet<String> = hosts.iter().map(|host| domain_key(host)).collect();
         let parent = component.domain().as_str().split_once('.');
         OwnDomains {
-            named: hosts.chain(admins).collect(),
+            named: hosts.iter().cloned().chain(admins).collect(),
+            hosts,
             parent: parent.map(|(_, parent)| domain_key(parent)),
         }
     }
@@ -40,6 +43,11 @@ impl OwnDomains {
     /// Whether the configuration names the domain.
     pub(crate) fn is_named(&self, domain: &str) -> bool {
         self.named.contains(domain)
+    }
+
+    /// The virtual hosts in `[hook] hosts`.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().map(String::as_str)
     }
 
     /// The parent domain of ours, unless the configuration names it.

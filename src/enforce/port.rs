@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt as _};
+use ipnet::IpNet;
 use tokio::sync::{broadcast, watch};
 use xmpp_parsers::jid::{BareJid, Jid};
 
@@ -13,6 +14,7 @@ use super::privilege::Right;
 use super::probe::{HostCapabilities, Software};
 use crate::core::{Account, Ban, Subject};
 use crate::delivery::ports::{Enforcement, Enforcer, Finding, Held, Recorded, Undone};
+use crate::delivery::refusals::ServerRefusals;
 use crate::xmpp::payload::hook;
 
 impl Enforcer for XmppServer {
@@ -72,6 +74,18 @@ impl Enforcer for XmppServer {
 
     fn recorded<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<Recorded>> {
         self.record_of(account).boxed()
+    }
+
+    fn refusals<'a>(
+        &'a self,
+        account: Option<&'a Account>,
+        addresses: &'a [IpAddr],
+    ) -> BoxFuture<'a, ServerRefusals> {
+        self.refused_by_server(account, addresses).boxed()
+    }
+
+    fn unblock(&self, net: IpNet) -> BoxFuture<'_, Option<u64>> {
+        self.unblock_by_module(net).boxed()
     }
 
     fn standing(&self) -> watch::Receiver<Arc<Enforcement>> {

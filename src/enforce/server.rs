@@ -59,7 +59,7 @@ pub struct XmppServer {
     pub(super) greeted: Notify,
     /// The domains whose grants, hook modules and lists are trusted.
     pub(super) own: ArcSwap<OwnDomains>,
-    /// Domains that were logged as untrusted.
+    /// Domains that spoke as a virtual host does on this connection and are not ours.
     pub(super) doubted: Mutex<BTreeSet<String>>,
     /// Records that were changed by others.
     pub(super) findings: broadcast::Sender<Finding>,
@@ -135,6 +135,7 @@ impl XmppServer {
             state.forget();
             state.sessions
         };
+        self.doubted().clear();
         self.session.send_replace(session);
         self.publish();
     }
@@ -192,7 +193,9 @@ impl XmppServer {
                     return true;
                 }
                 Ok(_) if !is_own => {
+                    drop(state);
                     tracing::debug!(%from, "ignored a grant of a domain that is not one of ours");
+                    self.doubt_domain(from);
                     return true;
                 }
                 Ok(is_new) => is_new && state.probed,
@@ -242,11 +245,18 @@ impl XmppServer {
             let state = self.state();
             let hosts: Vec<&HostCapabilities> = state.hosts.values().collect();
             let own = self.own.load();
+            let doubted = self.doubted();
             let names = Names {
                 component: self.component.as_str(),
                 has_cookie: self.cookie.is_some(),
                 guessable_cookie: self.cookie.as_ref().is_some_and(is_erlangs_own),
                 implied: own.implied(),
+                hosts: own.hosts().collect(),
+                unnamed: doubted
+                    .iter()
+                    .map(String::as_str)
+                    .filter(|domain| !own.contains(domain))
+                    .collect(),
             };
             let mut now = standing(
                 *self.session.borrow() != 0,
@@ -314,6 +324,11 @@ impl XmppServer {
                 "{domain} is not a virtual host of this server, as far as portcullis knows. If it is one, name it in hosts of [hook] in portcullis.toml."
             ))),
         }
+    }
+
+    pub(super) fn doubted(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // A panic while the lock is held leaves the set intact, because each change is a single call.
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, ServerState> {

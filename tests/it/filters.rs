@@ -270,7 +270,7 @@ async fn an_unban_by_filter_asks_with_a_count_and_ends_only_those() {
     assert_eq!(
         bot.chat(ADMIN, "yes").await,
         "Un-banned 2 of 2. The filter: “account spam #..6”.\n\
-         The server lets them in again.\n\
+         portcullis no longer refuses them. Whether the server itself refuses some of them was not asked.\n\
          Undo: undo #6 #1"
     );
     assert_eq!(first(&bot, "list spam").await, "Matching bans 1-1 of 1.");

@@ -249,6 +249,7 @@ async fn level_0_says_loudly_that_nothing_is_enforced() {
             remedy: "modules:\n  mod_privilege: {}\n".into(),
         }],
         conflict: None,
+        ..Enforcement::default()
     }));
     let bot = Bot::with(server);
     let text = bot.chat(ADMIN, "ban a@example.org 1d x").await;

@@ -31,6 +31,7 @@ mod replies;
 mod rights;
 mod rooms;
 mod rules;
+mod server_refusals;
 mod set_clock;
 mod simulation;
 mod snapshot;

@@ -127,7 +127,7 @@ def test_a_banned_account_hears_the_reason_and_is_out(site, fresh):
 def test_status_shows_the_module(site):
     status = site.say("status")
     assert site.bot.status_of("level").startswith("2 "), status
-    assert "hook module 1.0.0 answers" in status, status
+    assert "hook module 1.1.0 answers" in status, status
 
 
 @pytest.mark.parametrize("name", ["prosody-13"])

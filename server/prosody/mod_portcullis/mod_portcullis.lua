@@ -414,11 +414,11 @@ module:hook("authentication-failure", function (event)
 	if refusal then return report_refused(session, account, mechanism, refusal); end
 	local is_failure = is_wrong_password(mechanism, condition, text);
 	-- Where the provider cannot look an account up, it cannot compare a password either: nobody was guessing.
-	local exists = is_failure and account and accounts.exists(jid.node(account));
+	local exists = is_failure and account and settings.tell_unknown and accounts.exists(jid.node(account));
 	if exists == "failed" then is_failure = false; end
 	report(session, {
 		account = account, mechanism = mechanism, condition = condition, reason = text;
-		outcome = is_failure and "failure" or "error", unknown = exists == "no" and settings.tell_unknown and "true" or nil;
+		outcome = is_failure and "failure" or "error", unknown = exists == "no" and "true" or nil;
 	});
 end);
 

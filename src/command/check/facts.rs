@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::command::context::Context;
 use crate::command::parts::facts::fact;
-use crate::command::parts::login::evidence;
+use crate::command::parts::login::{evidence, keep_out};
 use crate::command::parts::reach::visible;
+use crate::command::parts::server_side::{self, ServerReply};
 use crate::command::parts::settle::ASK_WAIT;
 use crate::core::{Ban, BanId, By, Counting, Rights, Subject, Timestamp, Verdict};
 use crate::delivery::ports::Recorded;
@@ -19,8 +20,14 @@ pub(super) struct CheckFacts {
     /// The login: an account, an address, or the account at the address.
     #[serde(serialize_with = "fact")]
     pub(super) subject: Subject,
-    /// Whether it would be let in.
+    /// Whether portcullis would let it in.
     pub(super) let_in: bool,
+    /// What of the server itself refuses it.
+    #[serde(serialize_with = "fact")]
+    pub(super) beside: Option<ServerReply>,
+    /// Other active bans that keep the account out at single places, or the address by a network.
+    #[serde(serialize_with = "fact")]
+    pub(super) kept_out_by: Vec<Ban>,
     /// The kind of ban that refuses it.
     #[serde(serialize_with = "fact")]
     pub(super) refused_by: Option<By>,
@@ -52,6 +59,8 @@ impl CheckFacts {
     /// The answer for a login, as far as the caller may see it.
     pub(super) async fn gather(subject: Subject, rights: &Rights, context: &Context) -> Self {
         let explanation = context.admission.explain(subject.whose(), subject.place());
+        let mut kept_out = keep_out(&subject, &explanation, context);
+        let mut beside = server_side::look(&subject, &explanation.homes, context).await;
         let explanation = visible(explanation, rights);
         let refusing = match &explanation.verdict {
             Verdict::LetIn => None,
@@ -71,7 +80,17 @@ impl CheckFacts {
             Some(account) => context.delivery.record_beyond(account, ASK_WAIT).await,
             None => None,
         };
+        if record.is_some() {
+            beside = beside.map(ServerReply::beside_the_record);
+        }
+        kept_out.retain(|one| rights.see(&one.subject) && Some(one.id) != number);
+        if subject.whose().is_some() && subject.place().is_some() {
+            // Of one login the verdict has told all.
+            kept_out.clear();
+        }
         CheckFacts {
+            beside,
+            kept_out_by: kept_out,
             at: context.engine.now(),
             let_in: refusing.is_none(),
             refused_by: refusing.map(|(_, by)| by),
@@ -86,6 +105,18 @@ impl CheckFacts {
             counters: explanation.counting,
             subject,
         }
+    }
+
+    /// Whether the server was asked about everything and refuses nothing.
+    pub(super) fn is_clear(&self) -> bool {
+        let is_clear = |side: &ServerReply| side.refusals.is_clear();
+        self.record.is_none() && self.beside.as_ref().is_some_and(is_clear)
+    }
+
+    /// Whether the server itself refuses it.
+    pub(super) fn is_refused_by_server(&self) -> bool {
+        let is_refused = |side: &ServerReply| !side.refusals.found.is_empty();
+        self.record.is_some() || self.beside.as_ref().is_some_and(is_refused)
     }
 
     /// The bans that concern the login.

@@ -2,6 +2,7 @@
 
 use super::facts::CheckFacts;
 use crate::command::outcome::{Answer, Grade, Row};
+use crate::command::parts::server_side::ServerReply;
 use crate::command::phrases::{self, by_then, clean, count};
 use crate::core::{Ban, By, Subject};
 
@@ -12,6 +13,7 @@ const IN_MEMORY: &str = "This ban is not stored yet. It is in force in memory on
 pub(super) fn answer(facts: &CheckFacts) -> Answer {
     let subject = &facts.subject;
     let title = match facts.let_in {
+        true if facts.is_refused_by_server() => format!("Refused by the server itself: {subject}"),
         true => format!("Let in: {subject}"),
         false => format!("Refused: {subject}"),
     };
@@ -27,6 +29,8 @@ pub(super) fn answer(facts: &CheckFacts) -> Answer {
     lines.extend(why_let_in(facts));
     let record = facts.record.as_ref().zip(subject.whose());
     lines.extend(record.map(|(record, account)| phrases::in_a_record_only(account, record)));
+    lines.extend(phrases::still_kept_out(&facts.kept_out_by, facts.at));
+    lines.extend(facts.beside.iter().flat_map(ServerReply::lines));
     lines.extend(phrases::nearest_limit(&facts.counters));
     let ban = facts.ban.as_ref();
     lines.extend(ban.map(|ban| phrases::how_to_end(&ban.subject)));
@@ -42,13 +46,18 @@ pub(super) fn answer(facts: &CheckFacts) -> Answer {
         rows.push(Row::new("guard", "Guard", self::guard(guard)));
     }
     rows.extend(phrases::counters(&facts.counters));
-    Answer::new(Grade::Good, title, lines).with_rows(rows)
+    let grade = match facts.is_refused_by_server() {
+        true => Grade::Warning,
+        false => Grade::Good,
+    };
+    Answer::new(grade, title, lines).with_rows(rows)
 }
 
 /// The verdict.
 fn verdict(facts: &CheckFacts) -> String {
     let subject = &facts.subject;
     match (facts.refused_by, subject) {
+        (None, _) if !facts.is_clear() => format!("portcullis would let {subject} in."),
         (None, Subject::Address(_)) => {
             format!("{subject} would be let in; the account may be refused.")
         }
@@ -78,7 +87,10 @@ fn why_let_in(facts: &CheckFacts) -> Option<String> {
         (true, _) if is_address && facts.known => {
             "Accounts logged in from there before and still may, so strangers are refused at the password only."
         }
-        (false, _) => "Nothing stands against it.",
+        (false, _) if facts.is_clear() && facts.kept_out_by.is_empty() => {
+            "Nothing stands against it."
+        }
+        (false, _) => return None,
         (true, _) if facts.known => {
             "It logged in from there before, so what rules decided about strangers does not touch it."
         }

@@ -3,6 +3,8 @@
 use futures::future::join_all;
 
 use super::facts;
+use super::login::keep_out;
+use super::server_side::{self, ServerReply};
 use super::settle::WAIT;
 use crate::command::call::Call;
 use crate::command::context::Context;
@@ -15,6 +17,9 @@ use crate::core::{
 use crate::delivery::Settled;
 use crate::journal::LogFault;
 
+/// Maximum number of subjects of one call about which the server itself is asked.
+pub(in crate::command) const ASKED: usize = 20;
+
 /// The result of one order.
 pub(in crate::command) struct TargetResult {
     /// The subject.
@@ -23,6 +28,18 @@ pub(in crate::command) struct TargetResult {
     pub(in crate::command) ruling: Result<Ruling, LogFault>,
     /// The state of the server, if it has something to do.
     server: Option<Settled>,
+    /// What was asked of the server itself after an order that lets the subject in.
+    beside: Option<Beside>,
+}
+
+/// What of the server itself concerns a subject that is let in.
+pub(in crate::command) struct Beside {
+    /// Number of addresses that the server held and has let go.
+    unblocked: u64,
+    /// What else refuses it; `None`: a network, about which there is nothing to ask.
+    side: Option<ServerReply>,
+    /// Whether nothing else of portcullis refuses it.
+    is_free: bool,
 }
 
 /// Submits orders, and waits a moment for the server.
@@ -52,18 +69,72 @@ pub(in crate::command) async fn settled(
     results: impl Iterator<Item = (Subject, Result<Ruling, LogFault>)>,
     context: &Context,
 ) -> Vec<TargetResult> {
-    join_all(results.map(async |(subject, ruling)| {
+    let asked_about = |place: usize| place < ASKED;
+    join_all(results.enumerate().map(async |(place, (subject, ruling))| {
         let server = match ruling.as_ref().ok().and_then(ServerWork::of) {
             Some(_) => Some(context.delivery.settled(&subject, WAIT).await),
             None => None,
+        };
+        let beside = match &ruling {
+            Ok(ruling) if asked_about(place) && lets_in(&subject, ruling) => {
+                Some(Beside::of(&subject, context).await)
+            }
+            _ => None,
         };
         TargetResult {
             subject,
             ruling,
             server,
+            beside,
         }
     }))
     .await
+}
+
+/// Whether an order with this ruling was to let somebody in. The record of an account that is not banned here may yet
+/// have to be lifted; then [`TargetResult::ask_server`] asks.
+fn lets_in(subject: &Subject, ruling: &Ruling) -> bool {
+    match ruling {
+        Ruling::Ban(BanRuling::NotBanned(..)) => subject.account().is_none(),
+        Ruling::Exemption(ExemptionRuling::Granted { .. }) => true,
+        other => matches!(ServerWork::of(other), Some(ServerWork::Release)),
+    }
+}
+
+impl Beside {
+    /// Lets the server let the subject go that it holds for failed logins, and asks what else refuses it.
+    pub(in crate::command) async fn of(subject: &Subject, context: &Context) -> Beside {
+        let unblocked = server_side::unblock(subject, context).await;
+        let explanation = context.admission.explain(subject.whose(), subject.place());
+        Beside {
+            unblocked,
+            side: server_side::look(subject, &explanation.homes, context).await,
+            is_free: keep_out(subject, &explanation, context).is_empty(),
+        }
+    }
+
+    /// Whether nothing else refuses the subject, and the server was asked about it.
+    pub(in crate::command) fn is_clear(&self) -> bool {
+        let is_clear = |side: &ServerReply| side.refusals.is_clear();
+        self.is_free && self.side.as_ref().is_some_and(is_clear)
+    }
+
+    /// The sentences about it.
+    pub(in crate::command) fn lines(&self, subject: &Subject) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.unblocked > 0 {
+            lines.push(phrases::unblocked(subject, self.unblocked));
+        }
+        lines.extend(self.side.iter().flat_map(ServerReply::lines));
+        lines
+    }
+
+    fn grade(&self) -> Grade {
+        match &self.side {
+            Some(side) if !side.refusals.found.is_empty() => Grade::Warning,
+            _ => Grade::Good,
+        }
+    }
 }
 
 /// The work on the server after a ruling.
@@ -107,7 +178,10 @@ impl TargetResult {
         Some(match ServerWork::of(self.ruling.as_ref().ok()?)? {
             ServerWork::Begin => phrases::held(subject, settled, level, true),
             ServerWork::Hold => phrases::held(subject, settled, level, false),
-            ServerWork::Release => phrases::released(subject, settled),
+            ServerWork::Release => {
+                let is_clear = self.beside.as_ref().is_some_and(Beside::is_clear);
+                phrases::released(subject, settled, is_clear)
+            }
         })
     }
 
@@ -116,6 +190,13 @@ impl TargetResult {
     pub(in crate::command) fn releases(&self, context: &Context) -> bool {
         let is_refused = matches!(self.ruling, Ok(Ruling::Refused(_) | Ruling::Overtaken(_)));
         !is_refused && context.admission.release(&self.subject) > 0
+    }
+
+    /// Asks what of the server itself refuses the subject, if that was not done yet.
+    pub(in crate::command) async fn ask_server(&mut self, context: &Context) {
+        if self.beside.is_none() {
+            self.beside = Some(Beside::of(&self.subject, context).await);
+        }
     }
 
     /// The result as one word, for programs (docs/terminal.md).
@@ -240,6 +321,10 @@ pub(in crate::command) fn answer(
             let server = result.on_server(context);
             let grade = server.as_ref().map_or(Grade::Good, |(grade, _)| *grade);
             said.grade = said.grade.max(grade);
+            if let Some(beside) = &result.beside {
+                said.grade = said.grade.max(beside.grade());
+                said.own.extend(beside.lines(&result.subject));
+            }
             (said, server.map(|(_, line)| line))
         })
         .collect();

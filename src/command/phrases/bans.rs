@@ -2,7 +2,7 @@
 
 use crate::command::outcome::{Grade, Reference};
 use crate::command::phrases::{
-    because, by_then, by_then_counted, capital, clean, heard, overtaken, typed, typed_about,
+    NAMED, because, by_then, by_then_counted, capital, clean, heard, overtaken, typed, typed_about,
     why_refused,
 };
 use crate::core::{
@@ -90,6 +90,9 @@ pub(crate) fn not_banned(subject: &Subject, last: Option<&Past>) -> String {
 /// The server enforces a ban that is not of an account; for several, [`shared`](super::shared) says it.
 pub(crate) const ENFORCED: &str = "The server enforces it.";
 
+/// The server knows that a ban of ours is over; nothing more is promised.
+pub(crate) const RELEASED: &str = "The server knows that this ban is over.";
+
 /// The subject, which is not an account, is let in again.
 pub(crate) const LET_IN: &str = "It is let in again.";
 
@@ -113,15 +116,16 @@ pub(crate) fn held(
     (Grade::Good, String::from(text))
 }
 
-/// What the server did about the end of a ban.
-pub(crate) fn released(subject: &Subject, settled: &Settled) -> (Grade, String) {
-    match (settled, subject) {
-        (Settled::Done(_), Subject::Account(_)) => {
-            (Grade::Good, String::from("They can log in again."))
-        }
-        (Settled::Done(_), _) => (Grade::Good, String::from(LET_IN)),
-        (Settled::Pending(why), _) => (Grade::Warning, not_yet(why.as_deref())),
-    }
+/// What the server did about the end of a ban. `is_free`: nothing else of portcullis or of the server itself refuses
+/// the subject, as far as both know; only then it is promised.
+pub(crate) fn released(subject: &Subject, settled: &Settled, is_free: bool) -> (Grade, String) {
+    let text = match (settled, subject) {
+        (Settled::Pending(why), _) => return (Grade::Warning, not_yet(why.as_deref())),
+        (Settled::Done(_), _) if !is_free => RELEASED,
+        (Settled::Done(_), Subject::Account(_)) => "They can log in again.",
+        (Settled::Done(_), _) => LET_IN,
+    };
+    (Grade::Good, String::from(text))
 }
 
 fn not_yet(why: Option<&str>) -> String {
@@ -151,15 +155,23 @@ pub(crate) fn needs_module(subject: &Subject) -> String {
     )
 }
 
-/// An address is no longer banned itself, but another ban covers it.
-pub(crate) fn still_covered(ban: &Ban, now: Timestamp) -> String {
-    format!(
-        "Another ban covers it: {} {} {}{}",
-        ban.id,
-        ban.subject,
-        by_then_counted(ban.until, now),
-        because(&ban.reason)
-    )
+/// The other bans that keep somebody out, each with the line that ends it; the first few.
+pub(crate) fn still_kept_out(bans: &[Ban], now: Timestamp) -> Vec<String> {
+    let line = |ban: &Ban| {
+        format!(
+            "Still in force: {} {}",
+            is_banned(ban, now),
+            how_to_end(&ban.subject)
+        )
+    };
+    let mut lines: Vec<String> = bans.iter().take(NAMED).map(line).collect();
+    if let Some(more @ 1..) = bans.len().checked_sub(NAMED) {
+        lines.push(format!(
+            "{more} more are in force; {} has them.",
+            typed("list")
+        ));
+    }
+    lines
 }
 
 /// A ruling that changed nothing, or not what was asked for.
@@ -370,8 +382,9 @@ pub(crate) fn lifted_from_record(
     account: &Account,
     recorded: &Recorded,
     settled: &Settled,
+    is_free: bool,
 ) -> (Grade, String) {
-    let (grade, server) = released(&Subject::Account(account.clone()), settled);
+    let (grade, server) = released(&Subject::Account(account.clone()), settled, is_free);
     let what = in_a_record(recorded);
     let text = match settled {
         Settled::Done(_) => format!(

@@ -9,6 +9,7 @@ mod logins;
 mod orders;
 mod refusals;
 mod server;
+mod server_side;
 mod typed;
 
 pub(crate) use bans::*;
@@ -16,6 +17,7 @@ pub(crate) use logins::*;
 pub(crate) use orders::*;
 pub(crate) use refusals::*;
 pub(crate) use server::*;
+pub(crate) use server_side::*;
 pub(crate) use typed::*;
 
 use crate::core::time::in_words;

@@ -1,7 +1,7 @@
 //! Sentences about the state of the server.
 
 use crate::command::front::RoomTrouble;
-use crate::command::phrases::{ENFORCED, LET_IN, NAMED, clean, count, sentence};
+use crate::command::phrases::{ENFORCED, LET_IN, NAMED, RELEASED, clean, count, named, sentence};
 use crate::core::time::in_words;
 use crate::delivery::ports::{Enforcement, Gap, Task};
 use crate::engine::ClockJump;
@@ -53,7 +53,22 @@ pub(crate) fn level(standing: &Enforcement) -> String {
         1 => "the server refuses banned accounts; addresses and networks need the hook module",
         _ => "accounts, addresses and networks are refused by the hook module",
     };
-    format!("{} ({means})", standing.level)
+    match levels(standing) {
+        Some(levels) => format!("{levels} (on the best of them {means})"),
+        None => format!("{} ({means})", standing.level),
+    }
+}
+
+/// `2 on example.org, 0 on second.test`; `None` if all virtual hosts have the same level.
+pub(crate) fn levels(standing: &Enforcement) -> Option<String> {
+    if !standing.is_uneven() {
+        return None;
+    }
+    let hosts = standing.hosts.iter();
+    let levels: Vec<String> = hosts
+        .map(|host| format!("{} on {}", host.level, clean(&host.host)))
+        .collect();
+    Some(named(levels.iter()))
 }
 
 /// Another program is connected under our name: what that means, and what to do.
@@ -130,6 +145,7 @@ pub(crate) fn shared<'a>(sentences: impl Iterator<Item = &'a str>, all: usize) -
                 (1, one) => one,
                 (_, LET_IN) => "They are let in again.",
                 (_, ENFORCED) => "The server enforces them.",
+                (_, RELEASED) => "The server knows that these bans are over.",
                 (_, same) => same,
             };
             if times == all {

@@ -6,9 +6,10 @@ use crate::command::broken;
 use crate::command::context::Context;
 use crate::command::outcome::Reference;
 use crate::command::parts::facts::fact;
-use crate::command::parts::login::covering;
+use crate::command::parts::login::keep_out;
 use crate::command::parts::notes;
 use crate::command::parts::reach::visible;
+use crate::command::parts::server_side::{self, ServerReply};
 use crate::command::parts::settle::ASK_WAIT;
 use crate::core::{Ban, Counting, Past, Rights, Subject, Timestamp};
 use crate::delivery::ports::{Recorded, Task};
@@ -32,9 +33,12 @@ pub(super) struct ShowFacts {
     /// Its last ban that ended.
     #[serde(serialize_with = "fact")]
     pub(super) last: Option<Past>,
-    /// Another active ban that covers the address.
+    /// Other active bans that keep it out, or keep it out somewhere.
     #[serde(serialize_with = "fact")]
-    pub(super) covered_by: Option<Ban>,
+    pub(super) kept_out_by: Vec<Ban>,
+    /// What of the server itself refuses it; `None` for a network, about which there is nothing to ask.
+    #[serde(serialize_with = "fact")]
+    pub(super) beside: Option<ServerReply>,
     /// Other active bans that concern the account or the source.
     #[serde(serialize_with = "fact")]
     pub(super) others: Vec<Ban>,
@@ -107,6 +111,9 @@ impl ShowFacts {
         let past = context.engine.read(|ledger| *ledger.history(&subject));
         let task = context.delivery.task(&subject);
         let explanation = context.admission.explain(subject.whose(), subject.place());
+        let mut kept_out = keep_out(&subject, &explanation, context);
+        kept_out.retain(|ban| rights.see(&ban.subject));
+        let mut beside = server_side::look(&subject, &explanation.homes, context).await;
         let mut explanation = visible(explanation, rights);
         let own = ban.as_ref().map(|ban| ban.id);
         explanation.bans.retain(|other| Some(other.id) != own);
@@ -115,6 +122,9 @@ impl ShowFacts {
             Some(account) => context.delivery.record_beyond(account, ASK_WAIT).await,
             None => None,
         };
+        if record.is_some() {
+            beside = beside.map(ServerReply::beside_the_record);
+        }
         let is_at_work = ban.is_some() || task.is_some();
         let notes = current_notes(&entries);
         let older = entries.len().saturating_sub(REMEMBERED);
@@ -122,7 +132,8 @@ impl ShowFacts {
         entries.reverse();
         Ok(ShowFacts {
             at: context.engine.now(),
-            covered_by: covering(&subject, context),
+            kept_out_by: kept_out,
+            beside,
             others: explanation.bans,
             exempt_by: explanation.exempt,
             server: is_at_work.then(|| OnServer::of(&subject, task, level)),

@@ -2,6 +2,7 @@
 
 use super::facts::{OnServer, ShowFacts};
 use crate::command::outcome::{Answer, Grade, Row};
+use crate::command::parts::server_side::ServerReply;
 use crate::command::phrases::{self, clean, clean_lines, count};
 use crate::core::time::in_words;
 use crate::core::{Ban, Subject, Timestamp};
@@ -24,8 +25,9 @@ pub(super) fn answer(facts: &ShowFacts) -> Answer {
             vec![phrases::not_banned(subject, facts.last.as_ref())],
         ),
     };
-    let covering = facts.covered_by.as_ref();
-    lines.extend(covering.map(|ban| phrases::still_covered(ban, now)));
+    lines.extend(phrases::still_kept_out(&facts.kept_out_by, now));
+    let beside = facts.beside.as_ref();
+    lines.extend(beside.into_iter().flat_map(ServerReply::lines));
     rows.extend(phrases::also_in_force(&facts.others, now));
     let exempt = facts.exempt_by.as_deref();
     rows.extend(exempt.map(|by| Row::new("exempt", "Exempt", clean(by))));
@@ -57,9 +59,11 @@ pub(super) fn answer(facts: &ShowFacts) -> Answer {
         let more = format!("{} more", count(facts.older, "event"));
         rows.push(Row::new("older", "Before that", more));
     }
+    let is_refused = |side: &ServerReply| !side.refusals.found.is_empty();
     let grade = match facts.server {
         Some(OnServer::Pending { .. }) => Grade::Warning,
         _ if facts.record.is_some() => Grade::Warning,
+        _ if beside.is_some_and(is_refused) => Grade::Warning,
         _ => Grade::Good,
     };
     Answer::new(grade, title, lines).with_rows(rows)

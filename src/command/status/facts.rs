@@ -13,6 +13,7 @@ use crate::command::outcome::Reference;
 use crate::command::parts::bans;
 use crate::command::parts::facts::{Fact, fact};
 use crate::command::parts::filter::Filter;
+use crate::command::parts::unnamed::unnamed_hosts;
 use crate::core::tracker::Fill;
 use crate::core::{BanId, Change, Ledger, Rights, Seq, Timestamp};
 use crate::delivery::ports::{Enforcement, Task};
@@ -96,7 +97,10 @@ impl StatusFacts {
     pub(super) async fn gather(rights: &Rights, context: &Context) -> Result<Self, Reference> {
         let bans = count_bans(rights, context).await?;
         let standing = context.delivery.server().standing();
-        let enforcement = Enforcement::clone(&standing.borrow());
+        let mut enforcement = Enforcement::clone(&standing.borrow());
+        if rights.see_all() {
+            enforcement.warnings.extend(unnamed_hosts(context));
+        }
         let now = context.engine.now();
         let mut tasks = context.delivery.tasks();
         tasks.retain(|task| rights.see(&task.subject));
@@ -151,6 +155,7 @@ impl StatusFacts {
         self.enforcement.level > 0
             && self.enforcement.gaps.is_empty()
             && self.enforcement.conflict.is_none()
+            && self.enforcement.warnings.is_empty()
             && self.pending == 0
             && self.outside() == 0
             && self.unwritten.is_none()

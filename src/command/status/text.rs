@@ -5,7 +5,7 @@ use crate::admission::Unwritten;
 use crate::command::front::{RoomStatus, Undelivered};
 use crate::command::outcome::{Answer, Grade, Row};
 use crate::command::phrases::{
-    capital, clean, clock_jump, conflict, count, counts, gap, level, public_room, put_back,
+    capital, clean, clock_jump, conflict, count, counts, gap, level, levels, public_room, put_back,
     sentence, server, task, trouble, typed,
 };
 use crate::core::Timestamp;
@@ -41,6 +41,13 @@ pub(super) fn answer(facts: &StatusFacts) -> Answer {
         let remedy = missing.remedy.trim_end();
         rows.push(Row::new(format!("gap{number}"), "MISSING", gap(missing)));
         rows.push(Row::new(format!("remedy{number}"), "To add", remedy));
+    }
+    for (place, warning) in standing.warnings.iter().enumerate() {
+        let number = place + 1;
+        let remedy = warning.remedy.trim_end();
+        let var = format!("warning{number}");
+        rows.push(Row::new(var, "WARNING", gap(warning)));
+        rows.push(Row::new(format!("advice{number}"), "To do", remedy));
     }
     let rooms = facts.rooms.iter().map(|seat| self::seat(seat, facts.at));
     rows.extend(Row::numbered("room", rooms));
@@ -191,10 +198,16 @@ fn summary(facts: &StatusFacts) -> (String, Vec<String>) {
             String::from("Level 0: NOTHING IS ENFORCED"),
             String::from("NOTHING IS ENFORCED (level 0): the server does not let portcullis act."),
         ),
-        level => (
-            format!("Level {level}"),
-            format!("Level {level} on {}.", server(standing)),
-        ),
+        level => match levels(standing) {
+            Some(levels) => (
+                format!("Level {levels}"),
+                format!("Level {levels}. The server: {}.", server(standing)),
+            ),
+            None => (
+                format!("Level {level}"),
+                format!("Level {level} on {}.", server(standing)),
+            ),
+        },
     };
     let mut lines = vec![level];
     if standing.conflict.is_some() {
@@ -210,6 +223,8 @@ fn summary(facts: &StatusFacts) -> (String, Vec<String>) {
     lines.extend(
         missing.map(|what| format!("{what} missing on the server; the lines to add are below.")),
     );
+    let warnings = standing.warnings.iter();
+    lines.extend(warnings.map(|warning| sentence(&warning.what)));
     if facts.pending > 0 {
         lines.push(format!("Unfinished work: {}.", pending(facts.pending)));
     }

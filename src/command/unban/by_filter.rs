@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::join_all;
+
 use super::text;
 use super::{lift, problem};
 use crate::command::broken;
@@ -18,6 +20,7 @@ use crate::command::parts::bans::KNOWN;
 use crate::command::parts::filter::{BanState, Filter};
 use crate::command::parts::many;
 use crate::command::parts::many::{AT_ONCE, TargetFailure};
+use crate::command::parts::server_side;
 use crate::command::phrases::{self, clean, typed};
 use crate::command::request::Request;
 use crate::command::values::{AS_OF, Values};
@@ -28,6 +31,8 @@ use crate::journal::LogFault;
 
 /// Maximum number of bans that one call ends.
 const MOST: usize = 250_000;
+/// Maximum number of addresses and networks that the server is asked to let go.
+const UNBLOCKED: usize = 100;
 /// Number of examples shown with the question.
 const EXAMPLES: usize = 5;
 
@@ -244,6 +249,7 @@ async fn end_all(
     }
     if lifted > 0 {
         lines.push(text::server_told(lifted, pending));
+        lines.extend(let_go(&tally.lifted, context).await);
     }
     let undo = match &tally.numbers[..] {
         [] => None,
@@ -252,6 +258,20 @@ async fn end_all(
     };
     let answer = many::answer(lifted + free, total, &tally.failed, pending, lines);
     Outcome::Done(answer.with_undo(undo))
+}
+
+/// Lets the server let the addresses go that it holds for their failed logins, as far as there are not too many.
+async fn let_go(lifted: &[Subject], context: &Context) -> Option<String> {
+    let places: Vec<&Subject> = lifted
+        .iter()
+        .filter(|subject| matches!(subject, Subject::Address(_) | Subject::Network(_)))
+        .collect();
+    let unblocked = places.iter().take(UNBLOCKED);
+    let unblocked = join_all(unblocked.map(|subject| server_side::unblock(subject, context))).await;
+    text::let_go(
+        unblocked.iter().sum(),
+        places.len().saturating_sub(UNBLOCKED),
+    )
 }
 
 impl UnbanTally {

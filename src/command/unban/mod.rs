@@ -11,14 +11,16 @@ use super::call::Call;
 use super::context::Context;
 use super::outcome::{EarlyOutcome, Outcome, Problem};
 use super::parts::fields::{REASON, WHOM};
-use super::parts::login::covering;
-use super::parts::results::{Said, TargetResult, answer, carry_out};
+use super::parts::login::keep_out;
+use super::parts::results::{ASKED, Beside, Said, TargetResult, answer, carry_out};
 use super::parts::settle::ASK_WAIT;
 use super::parts::subjects;
 use super::phrases;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
-use crate::core::{Account, Action, BanOrder, BanRuling, Order, Role, Ruling, Subject, Term};
+use crate::core::{
+    Account, Action, BanOrder, BanRuling, Order, Rights, Role, Ruling, Subject, Term,
+};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -71,15 +73,21 @@ async fn run_named(call: &Request<'_>, context: &Context) -> Result<Outcome, Ear
     let reason = call.clean_line("reason").unwrap_or_default();
     let subjects = call.subjects()?;
     let orders = subjects.iter().map(|subject| lift(call, subject, &reason));
-    let results = carry_out(call, orders.collect(), |_| subjects::FIELD, context).await?;
+    let mut results = carry_out(call, orders.collect(), |_| subjects::FIELD, context).await?;
     let released = results.iter().filter(|one| one.releases(context));
-    let released: Vec<&Subject> = released.map(|one| &one.subject).collect();
+    let released: Vec<Subject> = released.map(|one| one.subject.clone()).collect();
     let unknown = results.iter().filter(|one| {
         let is_unknown = matches!(one.ruling, Ok(Ruling::Ban(BanRuling::NotBanned(..))));
-        is_unknown && !released.contains(&&one.subject)
+        is_unknown && !released.contains(&one.subject)
     });
     let unknown = unknown.filter_map(|one| one.subject.account().cloned());
     let records = lift_records(unknown.collect(), call.caller.role(), context).await;
+    let is_told = |account: &Account| records.contains_key(account);
+    let untold = results
+        .iter_mut()
+        .take(ASKED)
+        .filter(|one| one.subject.account().is_some_and(|it| !is_told(it)));
+    join_all(untold.map(|one| one.ask_server(context))).await;
     Ok(Outcome::Done(answer(&results, context, |one| {
         match one
             .subject
@@ -87,7 +95,7 @@ async fn run_named(call: &Request<'_>, context: &Context) -> Result<Outcome, Ear
             .and_then(|account| records.get(account))
         {
             Some(said) => Some(said.clone()),
-            None => say(one, &released, context),
+            None => say(one, &released, &call.caller.rights, context),
         }
     })))
 }
@@ -121,8 +129,11 @@ async fn lift_record(account: Account, role: Role, context: &Context) -> Option<
         .delivery
         .lift_record(&account, &found, ASK_WAIT)
         .await;
-    let (grade, text) = phrases::lifted_from_record(&account, &found, &settled);
-    Some((account, Said::graded(grade, text)))
+    let subject = Subject::Account(account.clone());
+    let beside = Beside::of(&subject, context).await;
+    let (grade, text) = phrases::lifted_from_record(&account, &found, &settled, beside.is_clear());
+    let said = Said::graded(grade, text).with(beside.lines(&subject));
+    Some((account, said))
 }
 
 /// The order to end one ban.
@@ -135,10 +146,15 @@ fn problem(text: impl Into<String>) -> Problem {
     Problem::new("filter", text)
 }
 
-fn say(result: &TargetResult, released: &[&Subject], context: &Context) -> Option<Said> {
+fn say(
+    result: &TargetResult,
+    released: &[Subject],
+    rights: &Rights,
+    context: &Context,
+) -> Option<Said> {
     let now = context.engine.now();
     let said = match &result.ruling {
-        Ok(Ruling::Ban(BanRuling::NotBanned(subject, _))) if released.contains(&subject) => {
+        Ok(Ruling::Ban(BanRuling::NotBanned(subject, _))) if released.contains(subject) => {
             Said::done(format!(
                 "Un-banned {subject}. The ban, by a rule, was in force in memory only and is in no history."
             ))
@@ -149,6 +165,10 @@ fn say(result: &TargetResult, released: &[&Subject], context: &Context) -> Optio
         }
         _ => Said::failed(result.not_done()),
     };
-    let covering = covering(&result.subject, context);
-    Some(said.but(covering.map(|ban| phrases::still_covered(&ban, now))))
+    let subject = &result.subject;
+    let explanation = context.admission.explain(subject.whose(), subject.place());
+    let mut kept_out = keep_out(subject, &explanation, context);
+    kept_out.retain(|ban| rights.see(&ban.subject));
+    let lines = phrases::still_kept_out(&kept_out, now).into_iter();
+    Some(lines.fold(said, |said, line| said.but(Some(line))))
 }

@@ -62,11 +62,30 @@ pub(super) fn unbanned_all(lifted: usize, total: usize, filter: &str, took: Dura
 /// How far the server has carried it out.
 pub(super) fn server_told(lifted: usize, pending: usize) -> String {
     match pending {
-        0 => String::from("The server lets them in again."),
+        0 => String::from(
+            "portcullis no longer refuses them. Whether the server itself refuses some of them was not asked.",
+        ),
         pending => format!(
             "The server has been told of {} of them; the rest follows, and {} counts it down.",
             lifted.saturating_sub(pending),
             typed("status")
         ),
     }
+}
+
+/// How many addresses the server held and has let go, and of how many subjects it was not asked.
+pub(super) fn let_go(unblocked: u64, left_out: usize) -> Option<String> {
+    let mut said = match unblocked {
+        0 => String::new(),
+        1 => String::from("mod_fail2ban of ejabberd held 1 address of these, and has let it go."),
+        number => format!(
+            "mod_fail2ban of ejabberd held {number} addresses of these, and has let them go."
+        ),
+    };
+    if left_out > 0 {
+        said.push_str(&format!(
+            " It was not asked about {left_out} more addresses and networks."
+        ));
+    }
+    Some(said.trim().to_owned()).filter(|said| !said.is_empty())
 }

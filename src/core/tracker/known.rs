@@ -123,6 +123,14 @@ impl Known {
         })
     }
 
+    /// The first addresses of an account's sources, the latest login first, at most `most`.
+    pub(super) fn homes(&self, account: u64, most: usize) -> Vec<IpAddr> {
+        let mut rows: Vec<_> = self.rows_of(account).collect();
+        rows.sort_unstable_by_key(|(at, ..)| std::cmp::Reverse(*at));
+        let homes = rows.into_iter().map(|(_, _, home)| home);
+        homes.take(most).map(address).collect()
+    }
+
     pub(super) fn remove(&mut self, pair: u64) {
         if let Some(login) = self.table.remove(pair) {
             forget(&mut self.homes, &mut self.sources, pair, login);
@@ -189,6 +197,11 @@ pub(super) fn bits(address: IpAddr) -> u128 {
         IpAddr::V4(v4) => 0xffff << 32 | u128::from(v4.to_bits()),
         IpAddr::V6(v6) => v6.to_bits(),
     }
+}
+
+/// The address of a number made by [`bits`].
+fn address(bits: u128) -> IpAddr {
+    IpAddr::from(bits.to_be_bytes()).to_canonical()
 }
 
 #[cfg(test)]

@@ -214,6 +214,11 @@ impl Tracker {
         self.is_known(&self.hash_attempt(&who, now, now), now)
     }
 
+    /// The first addresses of the sources where an account logged in before, the latest first, at most `most`.
+    pub fn homes(&self, account: &Account, most: usize) -> Vec<IpAddr> {
+        self.known.homes(self.secret.account(account), most)
+    }
+
     /// Whether any account logged in from this source before.
     pub fn knows_source(&self, address: IpAddr) -> bool {
         self.accounts_at(address) > 0

@@ -16,6 +16,7 @@ use super::*;
 use crate::core::seal::{KEY_BYTES, generate_key_line};
 use crate::core::{Actor, Ban, BanId, EntryPoint, Origin, Role, Seq, Subject, Timestamp};
 use crate::delivery::ports::{Enforcer, Held};
+use crate::delivery::refusals::{ServerAsked, ServerRefusal};
 use crate::enforce::native_hash::native_hash;
 use crate::enforce::privilege::NS_PRIVILEGE;
 use crate::enforce::record::{BanRecord, NS_BANNED};
@@ -1031,4 +1032,88 @@ async fn an_unban_while_the_rights_are_withdrawn_waits_until_they_are_back() {
     again(true).await;
     assert_eq!(server.release(&banned.subject).await, Ok(()));
     assert!(!locked(&fake).is_banned("alice@localhost"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_module_is_asked_what_the_server_itself_refuses() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, None).await;
+    let alice = account("alice@localhost");
+    let away = server.refusals(Some(&alice), &[]).await;
+    assert_eq!(away.asked, ServerAsked::NoModule);
+    assert_eq!(server.unblock("192.0.2.7/32".parse().unwrap()).await, None);
+    hello(&server, None);
+    let places = ["192.0.2.7", "192.0.2.8"].map(|place| place.parse().unwrap());
+    locked(&fake).log.clear();
+    let told = server.refusals(Some(&alice), &places).await;
+    let held = ServerRefusal::Fail2ban {
+        address: places[0],
+        until: Timestamp::parse("2030-01-01T12:00:00Z"),
+    };
+    assert_eq!((told.asked, told.found), (ServerAsked::Yes, vec![held]));
+    assert_eq!(told.left_out, ["access"], "once");
+    assert_eq!(
+        std::mem::take(&mut locked(&fake).log),
+        ["refusals alice@localhost", "refusals alice@localhost"]
+    );
+    assert_eq!(
+        server.unblock("192.0.2.0/24".parse().unwrap()).await,
+        Some(2)
+    );
+    locked(&fake).is_old_module = true;
+    let old = server.refusals(None, &places).await;
+    assert_eq!((old.asked, old.found.len()), (ServerAsked::TooOld, 0));
+    locked(&fake).deaf = true;
+    let silent = server.refusals(None, &places).await;
+    assert_eq!((silent.asked, silent.found.len()), (ServerAsked::Silent, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_under_our_seal_is_not_taken_for_a_ban_by_the_server() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, None).await;
+    hello(&server, None);
+    let (alice, bob) = (account("alice@localhost"), account("bob@localhost"));
+    let ban = ban("alice@localhost");
+    assert_eq!(server.enforce(&ban).await, Ok(Held::Enforced));
+    let ours = server.refusals(Some(&alice), &[]).await.found;
+    assert_eq!(ours, [ServerRefusal::OurRecord { ban: ban.id }]);
+    let record = locked(&fake).records["alice@localhost"].clone();
+    locked(&fake).records.insert("bob@localhost".into(), record);
+    let other = server.refusals(Some(&bob), &[]).await.found;
+    assert_eq!(
+        other,
+        [ServerRefusal::OwnBan {
+            reason: "by hand".into()
+        }],
+        "the seal is that of another account"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_modules_and_domains_without_a_name_are_warned_of() {
+    let fake = fake(Make::Ejabberd26);
+    let server = ready(&fake, None).await;
+    hello(&server, None);
+    assert!(server.standing().borrow().warnings.is_empty());
+    let beside = hook::Hello {
+        node: "n1".into(),
+        beside: vec!["mod_fail2ban".into()],
+        ..hook::Hello::default()
+    };
+    let from = Jid::new("localhost/portcullis").unwrap();
+    server.heard(&from, beside, 0, Timestamp::from_millis(0));
+    server.doubts(&Jid::new("second.test/portcullis").unwrap());
+    server.doubts(&Jid::new("a\u{22}]b.test/portcullis").unwrap_or(from));
+    let warnings = server.standing().borrow().warnings.clone();
+    let what: Vec<&str> = warnings.iter().map(|gap| gap.what.as_str()).collect();
+    assert_eq!(what.len(), 2, "{what:?}");
+    assert!(what[0].starts_with("mod_fail2ban runs beside portcullis on localhost"));
+    assert!(warnings[0].remedy.contains("unban_ip"));
+    assert!(what[1].starts_with("second.test spoke to portcullis"));
+    assert!(warnings[1].remedy.contains("hosts = [\"second.test\"]"));
+    // The next connection begins anew, and what is named by then needs no warning.
+    server.link_down();
+    server.link_up();
+    assert!(server.standing().borrow().warnings.is_empty());
 }

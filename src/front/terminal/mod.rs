@@ -34,11 +34,13 @@ use self::wire::{
     Export, Exported, Import, Question, RemoteAnswer, RemoteProgress, VERSION, WireLine,
 };
 use super::line;
+use crate::command::parts::unnamed::unnamed_hosts;
 use crate::command::values::AS_OF;
 use crate::command::{
     self, Call, Caller, Context, Outcome, Problem, Reference, Spec, Values, phrases,
 };
 use crate::core::{CommandId, EntryPoint, Rights, Role};
+use crate::delivery::ports::Enforcement;
 use crate::engine::clock::fresh_command;
 use crate::exchange::export::export_piece;
 use crate::exchange::import::{ImportTally, Importer, import_all};
@@ -273,7 +275,10 @@ async fn answer(
 ) -> RemoteAnswer {
     match question {
         Question::Standing {} => {
-            RemoteAnswer::Standing((**context.delivery.server().standing().borrow()).clone())
+            let standing = context.delivery.server().standing();
+            let mut standing = Enforcement::clone(&standing.borrow());
+            standing.warnings.extend(unnamed_hosts(context));
+            RemoteAnswer::Standing(standing)
         }
         Question::Call(asked) => {
             let outcome = call(asked, caller, importer.command, context).await;

@@ -5,6 +5,7 @@ mod answer;
 mod denial;
 mod outcome;
 mod plain;
+mod refusals;
 mod request;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use answer::{
 pub use denial::denial_text;
 pub use outcome::counted_outcome;
 pub use plain::PlainCheck;
+pub use refusals::{HookRefusal, HookRefusals, read_refusals, refusals, unblock, unblocked};
 pub use request::{
     Check, HeldState, Hello, HookRequest, HookUnreadable, Login, Report, account, address, attempt,
     hold,

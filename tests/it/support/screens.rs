@@ -22,6 +22,7 @@ pub(crate) fn server() -> Arc<FakeServer> {
             remedy: "modules:\n  mod_portcullis: {}\n".into(),
         }],
         conflict: None,
+        ..Enforcement::default()
     }));
     server
 }

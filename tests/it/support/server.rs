@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use ipnet::IpNet;
 use portcullis::core::{Account, Ban, Subject};
 use portcullis::delivery::ports::{Enforcement, Enforcer, Held, Recorded, Undone};
+use portcullis::delivery::refusals::{ServerAsked, ServerRefusals};
 use tokio::sync::watch;
 
 /// Records what it is asked to do, and fails as often as the test wants.
@@ -23,6 +25,11 @@ pub(crate) struct FakeServer {
     /// Bans that it made itself, and records that somebody changed.
     pub(crate) its_own: Mutex<Vec<(Account, Recorded)>>,
     pub(crate) changed: Mutex<Vec<Subject>>,
+    /// What it says that it refuses itself.
+    pub(crate) refusals: Mutex<ServerRefusals>,
+    /// What it was asked to let go, and how many addresses it held there.
+    pub(crate) unblocked: Mutex<Vec<IpNet>>,
+    pub(crate) fail2ban: AtomicU32,
     held: AtomicBool,
     /// Milliseconds that a ban takes.
     pub(crate) takes: AtomicU64,
@@ -44,6 +51,12 @@ impl FakeServer {
             sessions: Mutex::new(Some(0)),
             its_own: Mutex::default(),
             changed: Mutex::default(),
+            refusals: Mutex::new(ServerRefusals {
+                asked: ServerAsked::Yes,
+                ..ServerRefusals::default()
+            }),
+            unblocked: Mutex::default(),
+            fail2ban: AtomicU32::new(0),
             held: AtomicBool::new(false),
             takes: AtomicU64::new(0),
         })
@@ -146,6 +159,20 @@ impl Enforcer for FakeServer {
         let found = its_own.iter().find(|(own, _)| own == account);
         let found = found.map(|(_, recorded)| recorded.clone());
         async move { found }.boxed()
+    }
+
+    fn refusals<'a>(
+        &'a self,
+        _: Option<&'a Account>,
+        _: &'a [IpAddr],
+    ) -> BoxFuture<'a, ServerRefusals> {
+        let refusals = self.refusals.lock().unwrap().clone();
+        async move { refusals }.boxed()
+    }
+
+    fn unblock(&self, net: IpNet) -> BoxFuture<'_, Option<u64>> {
+        self.unblocked.lock().unwrap().push(net);
+        async move { Some(u64::from(self.fail2ban.load(Ordering::SeqCst))) }.boxed()
     }
 
     fn standing(&self) -> watch::Receiver<Arc<Enforcement>> {

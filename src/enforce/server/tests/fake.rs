@@ -27,6 +27,8 @@ pub(super) struct Fake {
     /// Whether the server offers us the command that ends sessions.
     pub(super) can_end: bool,
     pub(super) deaf: bool,
+    /// Whether the hook module does not know what came with 1.1.0.
+    pub(super) is_old_module: bool,
     /// A virtual host that does not answer.
     pub(super) dead: Option<String>,
     /// Accounts that the server lists as banned.
@@ -64,6 +66,7 @@ pub(super) fn fake(make: Make) -> Shared {
         can_disable: true,
         can_end: true,
         deaf: false,
+        is_old_module: false,
         dead: None,
         listed: Vec::new(),
         tells_sessions: true,
@@ -145,6 +148,20 @@ impl Fake {
                 let count = u8::from(self.online.remove(&whom));
                 format!("<kicked xmlns='{ns}' count='{count}'/>")
             }
+            "refusals" if self.is_old_module => return Err(refused("bad-request")),
+            "refusals" => {
+                let record = self.records.get(&whom).map(String::from);
+                let by_record = record
+                    .map(|record| format!("<refusal by='ban' reason='by hand'>{record}</refusal>"));
+                let held = (order.attr("address") == Some("192.0.2.7"))
+                    .then_some("<refusal by='mod_fail2ban' until='2030-01-01T12:00:00Z'/>");
+                format!(
+                    "<refusals xmlns='{ns}' asked='ban' not-asked='access'>{}{}<refusal by='new'/></refusals>",
+                    by_record.unwrap_or_default(),
+                    held.unwrap_or_default()
+                )
+            }
+            "unblock" => format!("<unblocked xmlns='{ns}' count='2'/>"),
             "hash" => format!("<hash xmlns='{ns}' value='{}'/>", right_hash(&whom)),
             _ => String::new(),
         }))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use minidom::Element;
 use xmpp_parsers::jid::Jid;
 
+use super::refusals::words;
 use super::{HOLD, LOGINS, NS_HOOK, counted_outcome};
 use crate::core::{Account, Attempt, LoginOutcome, Timestamp};
 use crate::xmpp::payload::one_line;
@@ -45,6 +46,8 @@ pub struct Hello {
     pub trouble: Option<String>,
     /// Its time; `None` if it does not say.
     pub now: Option<Timestamp>,
+    /// Other modules on this virtual host that refuse logins by counting failures: `mod_fail2ban`.
+    pub beside: Vec<String>,
 }
 
 /// A state of the bans: the id of the store, and a position in its log.
@@ -144,6 +147,7 @@ fn hello(element: &Element) -> Hello {
             .unwrap_or_default(),
         trouble: Some(trouble).filter(|trouble| !matches!(trouble.as_str(), "" | "ok")),
         now: element.attr("now").and_then(Timestamp::parse),
+        beside: words(element.attr("beside")),
     }
 }
 
