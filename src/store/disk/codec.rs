@@ -97,19 +97,39 @@ pub(super) fn number_from_bytes(value: &[u8]) -> Result<u64, BadBytes> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-/// Encodes the head: position and hash.
-pub(super) fn head_to_bytes(seq: Seq, chain: Chain) -> Vec<u8> {
-    seal(V1, &[&seq.0.to_be_bytes(), &chain.0])
+/// The format of a head behind which nothing was acknowledged.
+const LAST_HEAD: u8 = 2;
+
+/// What the head file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HeadMark {
+    /// An entry that was acknowledged.
+    pub(super) seq: Seq,
+    /// Hash over the log up to it.
+    pub(super) chain: Chain,
+    /// Whether it is the last one: what lies behind it in the log was refused.
+    pub(super) is_last: bool,
 }
 
-pub(super) fn head_from_bytes(value: &[u8]) -> Result<(Seq, Chain), BadBytes> {
+pub(super) fn head_to_bytes(head: HeadMark) -> Vec<u8> {
+    let format = if head.is_last { LAST_HEAD } else { V1 };
+    seal(format, &[&head.seq.0.to_be_bytes(), &head.chain.0])
+}
+
+pub(super) fn head_from_bytes(value: &[u8]) -> Result<HeadMark, BadBytes> {
     let (format, body) = unseal(value)?;
-    if format != V1 {
-        return Err(BadBytes::Format(format));
-    }
+    let is_last = match format {
+        V1 => false,
+        LAST_HEAD => true,
+        other => return Err(BadBytes::Format(other)),
+    };
     let (seq, chain) = body.split_at_checked(8).ok_or(BadBytes::Short)?;
     let chain = Chain(chain.try_into().map_err(|_| BadBytes::Short)?);
-    Ok((seq_of(seq)?, chain))
+    Ok(HeadMark {
+        seq: seq_of(seq)?,
+        chain,
+        is_last,
+    })
 }
 
 fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, BadBytes> {
@@ -161,7 +181,15 @@ mod tests {
         assert_eq!(hex(personal_to_bytes(&personal).unwrap()), GOLDEN_PERSONAL);
         assert_eq!(hex(task_to_bytes(&sample()).unwrap()), GOLDEN_TASK);
         assert_eq!(hex(number_to_bytes(258)), GOLDEN_NUMBER);
-        assert_eq!(hex(head_to_bytes(Seq(9), Chain([1; 32]))), GOLDEN_HEAD);
+        let mut head = HeadMark {
+            seq: Seq(9),
+            chain: Chain([1; 32]),
+            is_last: false,
+        };
+        assert_eq!(hex(head_to_bytes(head)), GOLDEN_HEAD);
+        head.is_last = true;
+        assert_eq!(head_to_bytes(head)[0], LAST_HEAD);
+        assert_eq!(head_from_bytes(&head_to_bytes(head)), Ok(head));
         assert_eq!(hex(task_key(&sample().subject).unwrap()), GOLDEN_KEY);
     }
 
@@ -184,8 +212,12 @@ mod tests {
         let task = sample();
         assert_eq!(task_from_bytes(&task_to_bytes(&task).unwrap()), Ok(task));
         assert_eq!(number_from_bytes(&number_to_bytes(u64::MAX)), Ok(u64::MAX));
-        let mark = (Seq(9), Chain([7; 32]));
-        assert_eq!(head_from_bytes(&head_to_bytes(mark.0, mark.1)), Ok(mark));
+        let mark = HeadMark {
+            seq: Seq(9),
+            chain: Chain([7; 32]),
+            is_last: false,
+        };
+        assert_eq!(head_from_bytes(&head_to_bytes(mark)), Ok(mark));
     }
 
     #[test]

@@ -4,13 +4,16 @@
 //! crash, but after any other damage it loses acknowledged entries silently. This file is written after each
 //! acknowledged write, without a sync: it may lag behind the log but never runs ahead of it. A log that ends before
 //! this position has lost entries, and is refused.
+//!
+//! After a failed write the file says that nothing behind this position was acknowledged, because the refused entries
+//! may be on the disk: if the program ends now, the next start drops them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::codec;
+use super::codec::{self, HeadMark};
 use crate::core::Seq;
 use crate::core::event::Chain;
 
@@ -21,9 +24,9 @@ pub(super) const NAME: &str = "head";
 pub(super) struct HeadFile(File);
 
 impl HeadFile {
-    /// Opens or creates the file; returns also the position and hash in it, or `None` if it is new or was truncated
+    /// Opens or creates the file; returns also what it says, or `None` if it is new or was truncated
     /// by a power cut.
-    pub(super) fn open(folder: &Path) -> io::Result<(HeadFile, Option<(Seq, Chain)>)> {
+    pub(super) fn open(folder: &Path) -> io::Result<(HeadFile, Option<HeadMark>)> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -38,8 +41,33 @@ impl HeadFile {
     }
 
     /// Writes the position and hash of the last acknowledged entry, in place, so that a full disk cannot prevent it.
-    pub(super) fn set(&self, seq: Seq, chain: Chain) -> io::Result<()> {
-        self.0.write_all_at(&codec::head_to_bytes(seq, chain), 0)
+    pub(super) fn set(&self, (seq, chain): (Seq, Chain)) -> io::Result<()> {
+        self.write(HeadMark {
+            seq,
+            chain,
+            is_last: false,
+        })
+    }
+
+    /// The same, durably. It must come before the next write of entries, because [`HeadFile::set_last`] may have come
+    /// before it.
+    pub(super) fn set_durably(&self, end: (Seq, Chain)) -> io::Result<()> {
+        self.set(end)?;
+        self.sync()
+    }
+
+    /// Writes, durably, that nothing behind this entry was acknowledged.
+    pub(super) fn set_last(&self, (seq, chain): (Seq, Chain)) -> io::Result<()> {
+        self.write(HeadMark {
+            seq,
+            chain,
+            is_last: true,
+        })?;
+        self.sync()
+    }
+
+    fn write(&self, head: HeadMark) -> io::Result<()> {
+        self.0.write_all_at(&codec::head_to_bytes(head), 0)
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {

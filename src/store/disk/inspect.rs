@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::codec::{self, BadBytes, LogValue};
+use super::codec::{self, BadBytes, HeadMark, LogValue};
 use super::head_file;
 use super::layout::{ID_KEY, STORE_VERSION, VERSION_KEY};
 use super::open::{OpenFault, lock};
@@ -123,7 +123,7 @@ pub fn inspect(
     };
     let mut found = StoreInspection::default();
     let marked = read_head(store, &mut found);
-    found.acknowledged = marked.map(|(seq, _)| seq);
+    found.acknowledged = marked.map(|head| head.seq);
     found.end = found.acknowledged.unwrap_or_default();
     let is_copied = |kind: &EngineKind| {
         which::has_files(&which::copied(store, *kind)).is_ok_and(|has_files| has_files)
@@ -169,7 +169,7 @@ pub fn inspect(
     Ok(found)
 }
 
-fn read_head(store: &Path, found: &mut StoreInspection) -> Option<(Seq, Chain)> {
+fn read_head(store: &Path, found: &mut StoreInspection) -> Option<HeadMark> {
     match fs::read(store.join(head_file::NAME)) {
         // New, or cut off by a power cut: a start goes on without it.
         Ok(bytes) if bytes.is_empty() => None,
@@ -221,7 +221,7 @@ type DamagedRun = Option<(Seq, Seq, String)>;
 
 fn read_log(
     engine: &dyn StorageEngine,
-    marked: Option<(Seq, Chain)>,
+    marked: Option<HeadMark>,
     found: &mut StoreInspection,
     each: &mut dyn FnMut(Found),
 ) {
@@ -240,7 +240,10 @@ fn read_log(
     if let Err(why) = walked {
         found.add(DamagedPart::Engine, why);
     }
-    found.end = found.end.max(last);
+    // What lies behind the last acknowledged entry is dropped by the next start.
+    if marked.is_none_or(|head| !head.is_last) {
+        found.end = found.end.max(last);
+    }
     let mut run: DamagedRun = None;
     let mut before = Some(Chain::default());
     let mut seq = Seq(0);
@@ -249,7 +252,7 @@ fn read_log(
         match read_entry(engine, seq, before, found) {
             Ok(entry) => {
                 end_run(&mut run, found, each);
-                if marked.is_some_and(|(at, hash)| at == seq && hash != entry.chain) {
+                if marked.is_some_and(|head| head.seq == seq && head.chain != entry.chain) {
                     let why = format!("entry {} is not the one that was acknowledged", seq.0);
                     found.add(DamagedPart::Head, why);
                 }

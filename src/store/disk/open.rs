@@ -147,7 +147,7 @@ impl Store {
         let kind = which::to_open(&path, engine)?;
         let (opened, head_file) = open_verified(&path, kind)?;
         let OpenEngine { engine, id, end } = opened;
-        head_file.set(end.0, end.1).map_err(folder)?;
+        head_file.set_durably(end).map_err(folder)?;
         let shared = Arc::new(SharedStore {
             path: path.clone(),
             kind,
@@ -164,6 +164,7 @@ impl Store {
             shared: Arc::clone(&shared),
             queue,
             end,
+            is_noted: false,
         };
         let thread = thread::Builder::new()
             .name(String::from("store"))
@@ -195,9 +196,11 @@ pub(super) fn open_verified(
         .map_err(folder)?;
     let (head_file, says) = HeadFile::open(path).map_err(folder)?;
     let fault = |why: Failure| open_fault(path, kind, why);
-    let opened = guarded(|| layout::open(kind, &engine_folder, None)).map_err(fault)?;
-    if let Some((marked, hash)) = says {
-        guarded(|| compare(&opened, marked, hash, path, &engine_folder)).map_err(fault)?;
+    let cut = says.filter(|head| head.is_last).map(|head| head.seq);
+    let opened = guarded(|| layout::open(kind, &engine_folder, cut)).map_err(fault)?;
+    if let Some(head) = says {
+        let compared = guarded(|| compare(&opened, head.seq, head.chain, path, &engine_folder));
+        compared.map_err(fault)?;
     }
     Ok((opened, head_file))
 }

@@ -33,6 +33,8 @@ pub(super) struct Writer {
     pub(super) queue: Receiver<Append>,
     /// The end of the acknowledged log.
     pub(super) end: (Seq, Chain),
+    /// Whether the head file says that nothing behind the end was acknowledged.
+    pub(super) is_noted: bool,
 }
 
 impl Writer {
@@ -67,11 +69,13 @@ impl Writer {
         if let Ok((_, end)) = &answer {
             self.end = *end;
             self.shared.wrote();
-            if let Err(why) = self.shared.head_file.set(end.0, end.1) {
+            if let Err(why) = self.shared.head_file.set(*end) {
                 tracing::warn!(%why, "cannot write the position of the last entry");
             }
             // The head moves before the appends are answered, so that their callers can read what they appended.
             self.shared.head.send_replace(end.0);
+        } else {
+            self.note_refused();
         }
         for (at, append) in appends.into_iter().enumerate() {
             let told = match &answer {
@@ -87,9 +91,27 @@ impl Writer {
         }
     }
 
+    /// Notes, before the appends are answered, that nothing behind the end was acknowledged.
+    fn note_refused(&mut self) {
+        if self.is_noted {
+            return;
+        }
+        // Set even if it fails: half of it may be on the disk.
+        self.is_noted = true;
+        if let Err(why) = self.shared.head_file.set_last(self.end) {
+            tracing::warn!(%why, "cannot note that a write was refused; it may be there after a restart");
+        }
+    }
+
     /// The last position of each append, and the new end of the log.
-    fn try_write(&self, appends: &[Append]) -> Result<(Vec<Seq>, (Seq, Chain)), LogFault> {
+    fn try_write(&mut self, appends: &[Append]) -> Result<(Vec<Seq>, (Seq, Chain)), LogFault> {
         let engine = self.shared.engine_for_writing(self.end)?;
+        if self.is_noted {
+            // Durably, and first: otherwise a power cut after this write could drop it.
+            let cleared = self.shared.head_file.set_durably(self.end);
+            cleared.map_err(|why| LogFault::Full(format!("the file head: {why}")))?;
+            self.is_noted = false;
+        }
         let (rows, places, end) =
             lay_out(self.end, appends).map_err(|why| LogFault::Broken(why.to_string()))?;
         let written = guarded(|| engine.write(&rows, Durable::Now));
