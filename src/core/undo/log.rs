@@ -122,14 +122,14 @@ mod tests {
             EntryPoint::Room,
             EntryPoint::Terminal,
         ] {
-            assert!(UndoLog::is_one(&event(door, forgotten())), "{door}");
+            assert!(is_one(&event(door, forgotten())), "{door}");
         }
         for door in [EntryPoint::Clock, EntryPoint::Server, EntryPoint::Hook] {
-            assert!(!UndoLog::is_one(&event(door, forgotten())), "{door}");
+            assert!(!is_one(&event(door, forgotten())), "{door}");
         }
         let kicked = Change::History(HistoryChange::Kicked {
             reason: String::new(),
         });
-        assert!(!UndoLog::is_one(&event(EntryPoint::Chat, kicked)));
+        assert!(!is_one(&event(EntryPoint::Chat, kicked)));
     }
 }
