@@ -33,6 +33,7 @@ async fn carry_out(store: &Path, mut call: CommandArgs) -> Result<u8, Stop> {
             .map(|portion| Some(portion.to_vec()))
             .collect(),
     };
+    // Again after each question: a person may think for longer than a connection may be idle.
     let mut daemon = Daemon::connect(store).await?;
     let several = portions.len() > 1;
     let mut confirmed = call.yes;
@@ -42,6 +43,7 @@ async fn carry_out(store: &Path, mut call: CommandArgs) -> Result<u8, Stop> {
         if !confirmed {
             return Ok(1);
         }
+        daemon = Daemon::connect(store).await?;
     }
     let printer = Printer::of(&io::stdout());
     let mut outcomes = Vec::new();
@@ -62,6 +64,7 @@ async fn carry_out(store: &Path, mut call: CommandArgs) -> Result<u8, Stop> {
             && agree(&printer::question(question), call.json)?
         {
             asked.confirmed = true;
+            daemon = Daemon::connect(store).await?;
             if let Some(values) = question.values.clone() {
                 asked.words.clear();
                 asked.values = values;

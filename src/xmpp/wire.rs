@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::jid::{BareJid, Jid};
@@ -102,6 +103,8 @@ struct Shared {
     room: Arc<Semaphore>,
     state: watch::Sender<LinkState>,
     conflict: watch::Sender<Option<NameConflict>>,
+    /// The server has taken everything that was sent on this connection before this time.
+    proven: watch::Sender<Option<(u64, Instant)>>,
     counters: Arc<LinkCounters>,
     renewal: Notify,
 }
@@ -131,6 +134,7 @@ impl Wire {
             room: Arc::new(Semaphore::new(WAITING_BYTES)),
             state: watch::Sender::default(),
             conflict: watch::Sender::default(),
+            proven: watch::Sender::default(),
             counters: Arc::default(),
             renewal: Notify::new(),
         };
@@ -248,6 +252,35 @@ impl Wire {
             _ = state.wait_for(|state| state.session != session) => return Err(Unsent::Down),
         };
         self.enqueue(session, checked, room)
+    }
+
+    /// Sends a stanza behind everything that was sent before; `false` if there is no room, or it cannot be sent.
+    pub(super) fn try_send(&self, stanza: Stanza) -> bool {
+        let (session, Ok(checked)) = (self.session(), self.check(stanza)) else {
+            return false;
+        };
+        let room = Arc::clone(&self.shared.room);
+        let room = room.try_acquire_many_owned(cost(&checked.bytes));
+        session != 0 && room.is_ok_and(|room| self.enqueue(session, checked, room).is_ok())
+    }
+
+    /// Number of the current connection; 0: none.
+    #[must_use]
+    pub fn connection(&self) -> u64 {
+        self.session()
+    }
+
+    /// A connection, and a time before which the server has taken everything that was sent on it; `None`: unknown.
+    #[must_use]
+    pub fn proven(&self) -> Option<(u64, Instant)> {
+        *self.shared.proven.borrow()
+    }
+
+    pub(super) fn prove(&self, until: Instant) {
+        let session = self.session();
+        if session != 0 {
+            self.shared.proven.send_replace(Some((session, until)));
+        }
     }
 
     /// Sends stanzas without reporting failures to the caller; they are logged.

@@ -14,6 +14,7 @@ mod digest;
 mod render;
 mod text;
 pub mod throttle;
+mod unconfirmed;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,7 @@ use crate::xmpp::payload::hints;
 use crate::xmpp::wire::Wire;
 use render::NoticeText;
 use throttle::{Due, Throttle};
+use unconfirmed::Unconfirmed;
 
 pub use throttle::Settings;
 
@@ -310,10 +312,11 @@ pub async fn run(
     wire: Wire,
     stop: CancellationToken,
 ) {
+    let mut unconfirmed = Unconfirmed::new(wire);
     loop {
         let can = standing.borrow_and_update().linked;
         let (stanzas, next) = notices.due(can, false);
-        wire.send_all(stanzas).await;
+        unconfirmed.send(stanzas).await;
         let pause = next.map_or(LONGEST_PAUSE, |next| next.since(engine.now()));
         let mut news = Vec::new();
         tokio::select! {
@@ -323,7 +326,7 @@ pub async fn run(
                     break;
                 }
                 let missed: Vec<_> = hearing.missed().collect();
-                wire.send_all(notices.offer(&news, &missed, can)).await;
+                unconfirmed.send(notices.offer(&news, &missed, can)).await;
             }
             _ = standing.changed() => {}
             () = notices.wake.notified() => {}
@@ -333,6 +336,6 @@ pub async fn run(
     let news: Vec<Notification> = std::iter::from_fn(|| hearing.now()).collect();
     let missed: Vec<_> = hearing.missed().collect();
     let can = standing.borrow().linked;
-    wire.send_all(notices.offer(&news, &missed, can)).await;
-    wire.send_all(notices.due(can, true).0).await;
+    unconfirmed.send(notices.offer(&news, &missed, can)).await;
+    unconfirmed.send(notices.due(can, true).0).await;
 }

@@ -1,4 +1,4 @@
-//! Notices another connection under our component name.
+//! Notices another connection under our component name, and proves what the server has taken.
 //!
 //! XEP-0114 does not say what a second connection of one name means. Prosody refuses it, or closes the first one, with the
 //! stream error `conflict`. ejabberd (24.12, 26.07) accepts it, tells nobody, and sends each stanza to a random one of the
@@ -48,7 +48,9 @@ pub(super) struct NameWatch {
     origin: String,
     number: u64,
     /// Announcements of this session that have not come back.
-    open: VecDeque<u64>,
+    open: VecDeque<(u64, Instant)>,
+    /// When the last announcement that came back was sent.
+    returned: Option<Instant>,
     /// Times of the last signs of another connection.
     signs: VecDeque<Instant>,
     /// The conflict, and the time of its last sign or of the start of the session.
@@ -64,6 +66,7 @@ impl NameWatch {
             origin: origin(),
             number: 0,
             open: VecDeque::new(),
+            returned: None,
             signs: VecDeque::new(),
             conflict: None,
             next: Instant::now(),
@@ -74,6 +77,7 @@ impl NameWatch {
     pub(super) fn begin(&mut self) {
         let now = Instant::now();
         self.open.clear();
+        self.returned = None;
         self.next = now + FIRST;
         if let Some((_, last)) = &mut self.conflict {
             *last = now;
@@ -119,7 +123,7 @@ impl NameWatch {
         if self.open.len() >= OPEN {
             self.open.pop_front();
         }
-        self.open.push_back(self.number);
+        self.open.push_back((self.number, Instant::now()));
         Some(Stanza::Message(message))
     }
 
@@ -146,12 +150,17 @@ impl NameWatch {
 
     fn came_back(&mut self, payload: &Element) {
         let number = payload.attr("number").and_then(|text| text.parse().ok());
-        let Some(place) = number.and_then(|number: u64| self.open.binary_search(&number).ok())
-        else {
+        let place = |number: u64| {
+            self.open
+                .binary_search_by_key(&number, |(number, _)| *number)
+                .ok()
+        };
+        let Some(place) = number.and_then(place) else {
             return;
         };
-        let lost = self.open.drain(..=place).count() - 1;
-        for _ in 0..lost {
+        self.returned = self.open.get(place).map(|(_, sent)| *sent);
+        self.open.drain(..=place);
+        for _ in 0..place {
             self.sign(None);
         }
     }
@@ -201,6 +210,9 @@ impl NameWatch {
             _ => {}
         }
         wire.set_conflict(now);
+        if let Some(sent) = self.returned {
+            wire.prove(sent);
+        }
     }
 }
 

@@ -305,7 +305,8 @@ impl StreamReader<'_> {
     /// Tells other programs under our name that we are there.
     fn announce(&mut self) {
         for announcement in self.name_watch.burst() {
-            self.send(announcement);
+            // Behind all that waits, so that its return proves that the server has taken that.
+            self.wire.try_send(announcement);
         }
         self.name_watch.publish(self.wire);
     }
