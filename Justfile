@@ -171,7 +171,7 @@ fuzz-all SECONDS="60": _fuzz-build
 
 # The compiler flags of fuzzing need nightly. The dependencies are those of the program.
 _fuzz-build:
-    @rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
+    @rustup run nightly rustc --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
     @cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
     @cp Cargo.lock fuzz/Cargo.lock
     cargo +nightly fuzz build --sanitizer none
