@@ -174,13 +174,20 @@ impl SharedStore {
     fn give_up(&self, why: &Failure) -> LogFault {
         let state = WriterState::after(why);
         let fault = state.fault();
+        let is_over = matches!(state, WriterState::Broken(_));
         if self.failing.is_due() {
             tracing::error!(%why, path = %self.path.display(), "the store failed");
         }
         let old = std::mem::replace(&mut *self.state_mut(), state);
-        if matches!(why, Failure::Panicked(_)) {
-            // Closing would wait for its threads, which may be gone.
+        if is_over || matches!(why, Failure::Panicked(_)) {
+            // It is not opened again, and closing would wait for its threads, which may be gone, with whoever appends.
             std::mem::forget(old);
+        } else if let Err(why) = guarded(|| {
+            drop(old);
+            Ok(())
+        }) {
+            // The writer goes on.
+            tracing::warn!(%why, "the engine failed while it was closed");
         }
         fault
     }

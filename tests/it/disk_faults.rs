@@ -263,7 +263,10 @@ fn child_on_a_failing_disk() {
 
 /// Runs the child; returns the numbers that it says are stored, and those that it says are not.
 fn run_child(shim: &Path, store: &Path, fault: &[(&str, String)]) -> (Vec<u16>, Vec<u16>) {
-    let child = Command::new(std::env::current_exe().unwrap())
+    // A child that hangs is ended; what it said until then counts.
+    let child = Command::new("timeout")
+        .arg("30")
+        .arg(std::env::current_exe().unwrap())
         .args([
             "disk_faults::child_on_a_failing_disk",
             "--exact",

@@ -115,7 +115,11 @@ impl Writer {
         let (rows, places, end) =
             lay_out(self.end, appends).map_err(|why| LogFault::Broken(why.to_string()))?;
         let written = guarded(|| engine.write(&rows, Durable::Now));
-        written.map_err(|why| self.shared.failed(engine, &why))?;
+        if let Err(why) = written {
+            // Before the engine is given up, which may take this thread with it.
+            self.note_refused();
+            return Err(self.shared.failed(engine, &why));
+        }
         Ok((places, end))
     }
 }
