@@ -1,9 +1,8 @@
-"""The link on real servers: half-open TCP, a slow reader, lost rights, a second program of the same name, and being away
-while thousands of bans are made. What was decided is carried out once, in order, when the server is back.
+"""The link on real servers: half-open TCP, a slow reader, lost rights, a second program of the same name, and being
+away while thousands of bans are made. What was decided is carried out once, in order, when the server is back.
 """
 
 import json
-import re
 import socket
 import time
 
@@ -129,16 +128,13 @@ def test_a_restart_of_the_server_in_the_middle_of_the_work_loses_nothing(alone, 
 
 
 def test_lost_rights_are_noticed_and_asked_for_again(alone, server, fresh):
-    """ejabberd: mod_privilege is restarted while we run, which drops every grant without a word. Prosody: rights are taken
-    away with the configuration and given again at a restart.
+    """ejabberd: mod_privilege is restarted while we run, which drops every grant without a word. Prosody: rights are
+    taken away with the configuration and given again at a restart.
     """
     with Portcullis(server) as bot:
         user, other = fresh(), fresh()
         terminal = Socket(bot)
-        if server.name.startswith("ejabberd"):
-            server.ejabberdctl("restart_module", "localhost", "mod_privilege")
-        else:
-            server.withdraw_rights()
+        server.withdraw_rights()
         terminal.do("ban", server.jid(user), "1d")
         if not server.name.startswith("ejabberd"):
             wait.until(lambda: bot.state_of(server.jid(user))["pending"], 20, every=0.5, what="it is not carried out")
@@ -161,20 +157,20 @@ def test_a_reload_that_takes_the_grant_away_and_gives_it_back(alone, server, fre
             own.privilege = False
             own.write_config()
             own._own()
-            own.ejabberdctl("reload_config")
+            own.ctl("reload_config")
             terminal.do("ban", own.jid("dave"), "1d")
             time.sleep(3)  # the first try of the ban
             own.privilege = True
             own.write_config()
             own._own()
-            own.ejabberdctl("reload_config")
+            own.ctl("reload_config")
             settle(bot, 180)
             must_be_refused(own, "dave")
             print(bot.log()[-2500:])
 
 
 @pytest.mark.timing
-def test_after_an_absence_with_ten_thousand_bans_all_are_in_force_and_told_once(relayed, alone, server, fresh, tmp_path):
+def test_after_an_absence_with_ten_thousand_bans_all_are_in_force(relayed, alone, server, fresh, tmp_path):
     relay, bot = relayed
     people = [fresh() for _ in range(6)]
     settle(bot)
@@ -200,7 +196,7 @@ def test_after_an_absence_with_ten_thousand_bans_all_are_in_force_and_told_once(
     must_log_in(server, people[0])
     for user in people[1:]:
         must_be_refused(server, user, "last word of it")
-    assert bot.facts("list", "--all", "origin:import")["total"] == MANY if False else True
+    assert len(bot.facts("list", "--all", "origin:import")["rows"]) == MANY
     print(f"{MANY} bans and {len(people)} accounts were in line {took:.1f} s after the link was back")
 
 
