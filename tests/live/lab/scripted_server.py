@@ -28,7 +28,7 @@ class ScriptedServer:
         self.port, *_ = machine.ports(1)
         self.listener = socket.create_server(("127.0.0.1", self.port))
         self.link, self.answers, self.took = None, {}, []  # answers: id -> when it was asked
-        self.last = None  # stanza of portcullis
+        self.last = None  # answer of portcullis
         threading.Thread(target=self._run, daemon=True).start()
 
     def jid(self, user):
@@ -61,13 +61,12 @@ class ScriptedServer:
             rest += data
             end = 0
             for found in STANZA.finditer(rest):
-                self.last = found.group().decode()
-                self._stanza(found.group(1))
+                self._stanza(found.group(1), found.group())
                 end = found.end()
             rest = rest[end:]
         self.link = None
 
-    def _stanza(self, head):
+    def _stanza(self, head, whole):
         ident, kind = attribute(head, b"id"), attribute(head, b"type")
         if kind in ("get", "set"):
             self.link.sendall(
@@ -76,6 +75,7 @@ class ScriptedServer:
                 "</iq>".encode()
             )
         elif ident in self.answers:
+            self.last = whole.decode()
             self.took.append((time.perf_counter() - self.answers.pop(ident)) * 1000)
 
     def ask(self, kind, payload):
