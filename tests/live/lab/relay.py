@@ -16,8 +16,8 @@ class Relay:
 
     `half_open()`: connections stay, what arrives is read and thrown away, and new connections are accepted and get no
     answer, as behind a firewall that lost its state. `slow(rate)`: to the server pass at most `rate` bytes a second,
-    and no more is read from the component meanwhile. `resume()`: everything passes again; connections that were half open
-    are cut.
+    and no more is read from the component meanwhile. `resume()`: everything passes again; connections that were half
+    open are cut.
     """
 
     def __init__(self, target):
