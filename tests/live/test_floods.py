@@ -28,6 +28,8 @@ from lab.require import need
 from lab.scripted_server import ScriptedServer
 from lab.timed_link import TimedLink
 
+# All of them look at how long an admin waits, so they run alone on the machine.
+pytestmark = pytest.mark.timing
 FULL = bool(os.environ.get("PORTCULLIS_FULL"))
 # Resident memory of portcullis at its highest, whatever strangers, admins and modules send.
 MEMORY_MB = 320
@@ -329,7 +331,6 @@ def summed(logins):
     return f"p50 {at(took, 0.5):.1f} ms, p99 {at(took, 0.99):.1f} ms, {failed} of {len(logins)} failed"
 
 
-@pytest.mark.timing
 def test_large_stanzas_of_strangers_do_not_delay_checks(guarded, watched):
     guarded.all_up()
     storm, link = Storm(guarded), guarded.link
@@ -348,7 +349,6 @@ def test_large_stanzas_of_strangers_do_not_delay_checks(guarded, watched):
     assert at(took, 0.99) < CHECKED + at(calm, 0.99)
 
 
-@pytest.mark.timing
 def test_the_same_storm_without_the_module(guarded):
     """A measurement to compare with, so only at full size."""
     if not FULL:
