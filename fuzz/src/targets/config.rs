@@ -48,8 +48,10 @@ pub fn run(data: &[u8]) {
                 Config::load_store(path).expect("the store of a valid file"),
                 (config.store.clone(), config.store_engine)
             );
-            let said = format!("{config:?} {:?}", config.warnings);
-            assert!(!said.contains(SECRET), "{said}");
+            if is_secret_in_its_place(&text) {
+                let said = format!("{config:?} {:?}", config.warnings);
+                assert!(!said.contains(SECRET), "{said}");
+            }
         }
         Err(problems) => {
             assert!(!problems.list.is_empty());
