@@ -8,8 +8,9 @@ local accounts = module:require "accounts";
 local network = module:require "network";
 
 local xmlns_hook = "urn:portcullis:hook:1";
--- Modules that may refuse a client as well and have nobody to ask. The last two count failed logins.
-local NOT_ASKED = { "firewall", "limits", "limit_auth", "c2s_conn_throttle" };
+-- Modules that may refuse a client as well and have nobody to ask. The last two count failed logins. mod_limits is none of them: it
+-- slows traffic down and refuses nobody.
+local NOT_ASKED = { "firewall", "limit_auth", "c2s_conn_throttle" };
 local COUNTS_FAILURES = { "limit_auth", "c2s_conn_throttle" };
 
 local host = module.host;
