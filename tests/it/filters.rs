@@ -116,7 +116,7 @@ async fn bans_that_ended_are_listed_with_how_they_ended_newest_end_first() {
          #4 203.0.113.0/24: ended 2026-11-22 06:00 UTC, by admin@example.org; it was by admin@example.org: flood.\n\
          #3 bob@example.org from 203.0.113.7: ended 2026-11-22 06:00 UTC, by admin@example.org; it was by admin@example.org: x.\n\
          #1 spam@example.org: ended 2026-11-22 05:00 UTC, its time was over; it was by admin@example.org: spam.\n\
-         #5 198.51.100.9: ended 2026-11-22 04:30 UTC, its time was over; it was by the rule address-failures (changed by admin@example.org): too many failed logins from this address.\n\
+         #5 198.51.100.9: ended 2026-11-22 04:30 UTC, its time was over; it was by the rule address-failures (on a command of admin@example.org): too many failed logins from this address.\n\
          #2 alice@example.org: ended 2026-11-22 04:00 UTC, by admin@example.org; it was by admin@example.org: louder."
     );
     assert_eq!(

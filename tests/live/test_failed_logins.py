@@ -41,7 +41,7 @@ def test_a_pair_is_refused_and_named_as_one(site, server, fresh):
     row = site.bot.ban_of(pair)
     assert (row["type"], row["rule"]) == ("pair", "pair-failures")
     assert site.bot.ban_of(who) is None
-    must_say(r"would be let in", site.say(f"check {who}"))
+    must_say(r"portcullis would let {who} in", site.say(f"check {who}"), who=who)
     must_say(UNBANNED, site.say(f"unban {pair} it was me"), who=pair)
     assert site.bot.ban_of(pair) is None
 

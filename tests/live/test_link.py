@@ -99,7 +99,7 @@ def test_a_slow_reader_delays_and_loses_nothing(relayed, server, fresh):
     relay, bot = relayed
     users = [fresh() for _ in range(6)]
     terminal = Socket(bot)
-    relay.slow(600)
+    relay.slow(3000)
     for user in users:
         terminal.do("ban", server.jid(user), "1d")
     for user in users[::2]:

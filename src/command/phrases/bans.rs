@@ -60,14 +60,15 @@ pub(crate) fn already(ban: &Ban, now: Timestamp) -> String {
     )
 }
 
-/// The author: a person, the server, or `the rule pair-failures`, with the person who changed its terms.
+/// The author: a person, the server, or `the rule pair-failures`, with the person whose command led to it
+/// (`attempt`) or changed its terms (`extend`).
 pub(crate) fn author(ban: &Ban) -> String {
     let name = clean(ban.by.bare_name());
     match (ban.origin.rule(), ban.by.door) {
         (None, EntryPoint::Server) => String::from("the server"),
         (None, _) => name,
         (Some(rule), EntryPoint::Hook) => format!("the rule {}", clean(rule)),
-        (Some(rule), _) => format!("the rule {} (changed by {name})", clean(rule)),
+        (Some(rule), _) => format!("the rule {} (on a command of {name})", clean(rule)),
     }
 }
 
@@ -326,7 +327,7 @@ pub(crate) fn happened(event: &Event) -> String {
                 by_then(Some(*until)),
                 match event.actor.door {
                     EntryPoint::Hook => String::new(),
-                    _ => format!(", changed {}", by(&event.actor)),
+                    _ => format!(", on a command given {}", by(&event.actor)),
                 },
                 because(reason)
             )
