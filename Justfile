@@ -102,8 +102,9 @@ floods *ARGS:
 
 # Kill portcullis N times with SIGKILL while people work, and compare what was answered with what is in force
 kill N="1000" *ARGS="":
+    @{{ install }} client ejabberd-24.12 prosody-13
     @cargo build --locked
-    @cd tests/live && PORTCULLIS_ROUNDS={{ N }} {{ python }} -m pytest test_kill.py -s {{ ARGS }}
+    @cd tests/live && shift || true; PORTCULLIS_ROUNDS={{ N }} {{ python }} -m pytest test_kill.py -s "$@"
 
 # Run the program against a model server that fails in every way: `just simulate` 2,000 schedules from a random seed on, `just simulate 17 1` one of them again
 simulate SEED="" ROUNDS="2000":
@@ -167,7 +168,7 @@ fuzz TARGET="stanza" SECONDS="60" *OPTIONS: _fuzz-build
 
 # Run all fuzz targets, two at a time, each for SECONDS
 fuzz-all SECONDS="60": _fuzz-build
-    @ls fuzz/corpus | xargs -P 2 -I '{}' bash fuzz/run.sh '{}' {{ SECONDS }}
+    @ls fuzz/fuzz_targets | sed 's/\.rs$//' | xargs -P 2 -I '{}' bash fuzz/run.sh '{}' {{ SECONDS }}
 
 # The compiler flags of fuzzing need nightly. The dependencies are those of the program.
 _fuzz-build:

@@ -29,7 +29,7 @@ impl ValueEnum for EngineKind {
     }
 }
 
-/// Moves the store. Exit code 0: it is on that engine now; 1: it is as it was.
+/// Moves the store. Exit code 0: it is on that engine now; 1: it is as it was, or the error says what is left.
 pub fn run(file: &Path, typed: MoveArgs) -> ExitCode {
     let configured = Config::load_store(file).ok().and_then(|(_, engine)| engine);
     daemon::with_store(file, async |store| {

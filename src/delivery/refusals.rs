@@ -61,7 +61,7 @@ pub enum ServerRefusal {
 impl ServerRefusals {
     /// Whether the server was asked about everything, and refuses nothing.
     pub fn is_clear(&self) -> bool {
-        self.asked == ServerAsked::Yes && self.found.is_empty()
+        self.asked == ServerAsked::Yes && self.found.is_empty() && self.left_out.is_empty()
     }
 
     /// Adds what another question found. Nothing was asked unless both were.

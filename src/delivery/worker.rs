@@ -4,20 +4,20 @@
 //! from the ledger when the task runs. So a newer decision replaces an older one, work never arrives out of order,
 //! and there is at most one task per subject.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::Delivery;
 use super::ports::{Task, Undone};
 use super::queue::LONGEST_WAIT;
-use crate::core::Subject;
+use crate::core::{Seq, Subject};
 
 /// Number of subjects worked on at the same time. Prosody has one thread, and a flood of privileged requests would
 /// delay everybody's logins.
@@ -25,6 +25,11 @@ const AT_ONCE: usize = 8;
 /// How long completed work may stay unwritten, so that it is written in batches. After a crash it is carried out
 /// again, which changes nothing.
 const WRITTEN_EVERY: Duration = Duration::from_millis(50);
+/// What was carried out within this time before the link is lost is carried out again, because the server may have crashed:
+/// ejabberd answers a write before it is on its disk (Mnesia's log is written up to two seconds later).
+const UNSURE: Duration = Duration::from_secs(30);
+/// Maximum number of subjects remembered for that, the newest; the next look at all records finds the others.
+const UNSURE_AT_MOST: usize = 4_096;
 /// Time limit of an attempt.
 const TRY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a stop waits for tasks in flight. A task that takes longer is abandoned: it is still in the outbox and is
@@ -36,6 +41,8 @@ pub(super) async fn run(delivery: Arc<Delivery>, stop: CancellationToken) {
     let mut standing = delivery.server.standing();
     let mut in_flight: HashSet<Subject> = HashSet::new();
     let mut tries: JoinSet<(Task, Result<(), Undone>)> = JoinSet::new();
+    let mut carried_out = CarriedOut::default();
+    let mut was_linked = false;
     let mut written = tokio::time::interval(WRITTEN_EVERY);
     written.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -44,6 +51,12 @@ pub(super) async fn run(delivery: Arc<Delivery>, stop: CancellationToken) {
             let standing = standing.borrow();
             standing.linked && standing.probed
         };
+        if was_linked && !linked {
+            for (subject, since) in carried_out.unsure() {
+                delivery.queue.again(&subject, since, now);
+            }
+        }
+        was_linked = linked;
         delivery
             .queue
             .wait_for((!linked).then_some("there is no connection to the server at present"));
@@ -73,9 +86,9 @@ pub(super) async fn run(delivery: Arc<Delivery>, stop: CancellationToken) {
                 delivery.queue.all_due(delivery.engine.now());
             }
             Some(done) = tries.join_next() => {
-                finish(&delivery, &mut in_flight, done);
+                finish(&delivery, &mut in_flight, &mut carried_out, done);
                 while let Some(done) = tries.try_join_next() {
-                    finish(&delivery, &mut in_flight, done);
+                    finish(&delivery, &mut in_flight, &mut carried_out, done);
                 }
             }
             _ = written.tick(), if delivery.queue.is_unsaved() => delivery.queue.save_here(),
@@ -83,7 +96,7 @@ pub(super) async fn run(delivery: Arc<Delivery>, stop: CancellationToken) {
     }
     let drained = tokio::time::timeout(STOP_WAIT, async {
         while let Some(done) = tries.join_next().await {
-            finish(&delivery, &mut in_flight, done);
+            finish(&delivery, &mut in_flight, &mut carried_out, done);
         }
     });
     if drained.await.is_err() {
@@ -96,9 +109,33 @@ pub(super) async fn run(delivery: Arc<Delivery>, stop: CancellationToken) {
     delivery.queue.save_here();
 }
 
+/// What was carried out last, the newest at the end.
+#[derive(Default)]
+struct CarriedOut(VecDeque<(Instant, Subject, Seq)>);
+
+impl CarriedOut {
+    fn add(&mut self, subject: Subject, since: Seq) {
+        let now = Instant::now();
+        while let Some((at, ..)) = self.0.front()
+            && (self.0.len() >= UNSURE_AT_MOST || now - *at > UNSURE)
+        {
+            self.0.pop_front();
+        }
+        self.0.push_back((now, subject, since));
+    }
+
+    /// Removes everything, and returns what a crash of the server just now may have undone.
+    fn unsure(&mut self) -> Vec<(Subject, Seq)> {
+        let now = Instant::now();
+        let recent = self.0.drain(..).filter(|(at, ..)| now - *at <= UNSURE);
+        recent.map(|(_, subject, since)| (subject, since)).collect()
+    }
+}
+
 fn finish(
     delivery: &Delivery,
     in_flight: &mut HashSet<Subject>,
+    carried_out: &mut CarriedOut,
     done: Result<(Task, Result<(), Undone>), tokio::task::JoinError>,
 ) {
     match done {
@@ -107,6 +144,8 @@ fn finish(
             if let Err(why) = &outcome {
                 tracing::warn!(subject = %task.subject, tries = task.tries + 1, %why,
                     "the server has not carried out a decision yet; trying again");
+            } else {
+                carried_out.add(task.subject.clone(), task.since);
             }
             if let Some(incident) = delivery.queue.finish(&task, outcome, delivery.engine.now()) {
                 (delivery.incident)(incident);

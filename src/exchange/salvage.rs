@@ -146,9 +146,8 @@ impl Salvage {
 fn mended(event: &Event, ledger: &Ledger, missing: &[(Seq, Seq)]) -> Event {
     let mut event = event.clone();
     let is_missing = |seq: Seq| {
-        missing
-            .iter()
-            .any(|(from, upto)| *from <= seq && seq <= *upto)
+        let at = missing.partition_point(|(_, upto)| *upto < seq);
+        missing.get(at).is_some_and(|(from, _)| *from <= seq)
     };
     if !is_missing(event.based_on) {
         return event;

@@ -114,7 +114,10 @@ async fn a_server_that_was_not_asked_is_promised_nothing_for() {
             let text = bot.chat(ADMIN, ask).await;
             says(
                 &text,
-                &["Whether the server itself refuses it was not asked", why],
+                &[
+                    "The server was not asked whether it refuses this login itself",
+                    why,
+                ],
             );
             says_not(&text, &PROMISES);
         }
@@ -127,8 +130,9 @@ async fn a_server_that_was_not_asked_is_promised_nothing_for() {
     let text = bot.chat(ADMIN, "check a@example.org").await;
     says(
         &text,
-        &["Not known of the server: what its access rules say, what mod_firewall does."],
+        &["Could not be checked on the server: what its access rules say, what mod_firewall does."],
     );
+    says_not(&text, &PROMISES);
 }
 
 #[tokio::test(start_paused = true)]

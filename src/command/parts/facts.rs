@@ -16,6 +16,7 @@ use crate::core::{
     Subject, Timestamp,
 };
 use crate::delivery::ports::{Recorded, Task};
+use crate::engine::ClockJump;
 use crate::journal::Entry;
 
 /// A value that programs read in `--json`.
@@ -68,6 +69,12 @@ impl Fact for Timestamp {
 impl Fact for Duration {
     fn json(&self) -> Value {
         json!(self.as_secs())
+    }
+}
+
+impl Fact for ClockJump {
+    fn json(&self) -> Value {
+        json!({ "at": self.at.to_xmpp(), "by": self.by / 1_000, "believed": self.believed.to_xmpp() })
     }
 }
 

@@ -67,11 +67,14 @@ pub(crate) fn not_asked(refusals: &ServerRefusals) -> Option<String> {
                 .iter()
                 .map(|name| looked_at(name))
                 .collect();
-            return Some(format!("Not known of the server: {}.", names.join(", ")));
+            return Some(format!(
+                "Could not be checked on the server: {}.",
+                names.join(", ")
+            ));
         }
     };
     Some(format!(
-        "Whether the server itself refuses it was not asked: {why}."
+        "The server was not asked whether it refuses this login itself: {why}."
     ))
 }
 

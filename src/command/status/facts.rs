@@ -55,7 +55,7 @@ pub(super) struct StatusFacts {
     #[serde(serialize_with = "fact")]
     pub(super) unwritten: Option<Unwritten>,
     /// That the clock of this machine was set and is not believed yet.
-    #[serde(skip)]
+    #[serde(serialize_with = "fact")]
     pub(super) clock: Option<ClockJump>,
     /// That the store was put back to an older copy, for [`PUT_BACK_SHOWN`].
     pub(super) put_back: Option<PutBackFact>,

@@ -3,14 +3,14 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::codec::{self, BadBytes, HeadMark, LogValue};
 use super::head_file;
 use super::layout::{ID_KEY, STORE_VERSION, VERSION_KEY};
-use super::open::{OpenFault, lock};
+use super::open::{OpenFault, lock_if_there};
 use super::which;
 use crate::core::event::Chain;
 use crate::core::{Event, Ledger, Personal, Seq};
@@ -23,6 +23,8 @@ use crate::store::engine::{
 
 /// Maximum number of damaged places that are named; the rest is counted.
 const NAMED: usize = 1_000;
+/// What is wrong with an entry of the log that is not there.
+const MISSING: &str = "it is missing";
 
 /// What a look at a whole store found.
 #[derive(Debug, Default)]
@@ -114,13 +116,7 @@ pub fn inspect(
     scratch: &Path,
     each: &mut dyn FnMut(Found),
 ) -> Result<StoreInspection, OpenFault> {
-    let _lock = match lock(store) {
-        // Nobody can run on it.
-        Err(OpenFault::Folder { why, .. }) if why.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            None
-        }
-        locked => Some(locked?),
-    };
+    let _lock = lock_if_there(store)?;
     let mut found = StoreInspection::default();
     let marked = read_head(store, &mut found);
     found.acknowledged = marked.map(|head| head.seq);
@@ -263,11 +259,15 @@ fn read_log(
             }
             Err((why, chain)) => {
                 before = chain;
+                let from = seq;
+                if why == MISSING {
+                    seq = last_missing(engine, seq, found.end);
+                }
                 match &mut run {
                     Some((_, upto, same)) if *same == why => *upto = seq,
                     _ => {
                         end_run(&mut run, found, each);
-                        run = Some((seq, seq, why));
+                        run = Some((from, seq, why));
                     }
                 }
             }
@@ -283,6 +283,29 @@ fn end_run(run: &mut DamagedRun, found: &mut StoreInspection, each: &mut dyn FnM
     }
 }
 
+/// The last of the missing entries that begin at `from`. A damaged key may be far behind the others, so they are not looked up
+/// one by one.
+fn last_missing(engine: &dyn StorageEngine, from: Seq, end: Seq) -> Seq {
+    let key = codec::seq_key(from);
+    let mut next = None;
+    let walked = guarded(|| {
+        engine.walk(
+            StoreTable::Log,
+            (Bound::Excluded(&key[..]), Bound::Unbounded),
+            Direction::Ascending,
+            &mut |key, _| {
+                next = Some(codec::seq_of(key).unwrap_or_default());
+                ControlFlow::Break(())
+            },
+        )
+    });
+    match (walked, next) {
+        (Ok(()), None) => end,
+        (Ok(()), Some(next)) if next > from => Seq(next.0 - 1).min(end),
+        _ => from,
+    }
+}
+
 /// One entry; or what is wrong with it, and the hash that the next one must follow from, if that is known.
 fn read_entry(
     engine: &dyn StorageEngine,
@@ -294,7 +317,7 @@ fn read_entry(
     let key = codec::seq_key(seq);
     let get = |table| guarded(|| engine.get(table, &key));
     let value = get(StoreTable::Log).map_err(|why| lost(why.to_string()))?;
-    let value = value.ok_or_else(|| lost(String::from("it is missing")))?;
+    let value = value.ok_or_else(|| lost(String::from(MISSING)))?;
     let LogValue { chain, event, .. } =
         LogValue::from_bytes(&value).map_err(|why| lost(why.to_string()))?;
     if before.is_some_and(|before| before.extend(seq, event) != chain) {

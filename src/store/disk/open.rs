@@ -206,24 +206,44 @@ pub(super) fn open_verified(
 }
 
 pub(super) fn lock(path: &Path) -> Result<File, OpenFault> {
-    let folder = |why| OpenFault::Folder {
+    let mut file = OpenOptions::new();
+    file.write(true).create(true).truncate(false).mode(0o600);
+    let file = file.open(path.join(LOCK));
+    wait_for_lock(path, file.map_err(|why| folder_fault(path, why))?)
+}
+
+/// The lock of a store that is only read; `None` if nobody can run on it. The file is never created: as root's it would keep
+/// portcullis out of its own store.
+pub(super) fn lock_if_there(path: &Path) -> Result<Option<File>, OpenFault> {
+    match OpenOptions::new().write(true).open(path.join(LOCK)) {
+        Ok(file) => wait_for_lock(path, file).map(Some),
+        Err(why)
+            if matches!(
+                why.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(why) => Err(folder_fault(path, why)),
+    }
+}
+
+fn folder_fault(path: &Path, why: io::Error) -> OpenFault {
+    OpenFault::Folder {
         path: path.to_path_buf(),
         why,
-    };
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path.join(LOCK))
-        .map_err(folder)?;
+    }
+}
+
+fn wait_for_lock(path: &Path, file: File) -> Result<File, OpenFault> {
     // The previous program may be ending right now. Also, a child process of ours holds all open files between its
     // fork and its exec, among them the lock of a store that was just closed.
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) => pause(),
-            Err(TryLockError::Error(why)) => return Err(folder(why)),
+            Err(TryLockError::Error(why)) => return Err(folder_fault(path, why)),
         }
     }
     Err(OpenFault::Locked {

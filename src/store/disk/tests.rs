@@ -300,3 +300,22 @@ fn a_first_start_that_was_cut_off_prevents_no_later_one() {
     assert!(engine.join("db").exists() && !engine.join("db.new").exists());
     drop(EngineKind::Redb.open(&engine).unwrap());
 }
+
+#[test]
+fn a_damaged_key_far_behind_the_others_does_not_keep_the_check_from_ending() {
+    for kind in EngineKind::ALL {
+        let far = 1 << 56;
+        let (folder, store) = spoilt(kind, |engine| {
+            let value = entry(engine, 5);
+            put(engine, StoreTable::Log, far, value);
+        });
+        drop(store);
+        let scratch = tempfile::tempdir().unwrap();
+        let found = inspect(folder.path(), scratch.path(), &mut |_| ()).unwrap();
+        let parts: Vec<DamagedPart> = found.damage.iter().map(|one| one.part).collect();
+        assert!(
+            parts.contains(&DamagedPart::Entries(Seq(6), Seq(far - 1))),
+            "{parts:?}"
+        );
+    }
+}

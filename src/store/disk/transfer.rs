@@ -37,7 +37,7 @@ pub struct MovedStore {
     pub aside: PathBuf,
 }
 
-/// Why a store was not moved. It is as it was.
+/// Why a store was not moved, or not to the end.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveFault {
     /// There is no store in the folder.
@@ -62,13 +62,21 @@ pub enum MoveFault {
         /// What is wrong, for people.
         why: String,
     },
+    /// The old engine's folder is renamed, but the new one is not in place, or not known to be.
+    #[error("the move to {to} is decided but not finished: {why}; the next start finishes it")]
+    Unfinished {
+        /// The engine it will be on.
+        to: EngineKind,
+        /// What is wrong.
+        why: io::Error,
+    },
 }
 
 /// Moves the store in a folder to an engine. `progress` hears now and then how many rows were copied or compared. Blocks
 /// until it is done.
 ///
 /// # Errors
-/// [`MoveFault`]; the store is as it was.
+/// [`MoveFault`]; the store is as it was, except for [`MoveFault::Unfinished`].
 pub fn move_store(
     store: &Path,
     to: EngineKind,
@@ -114,7 +122,8 @@ pub fn move_store(
         why: why.to_string(),
     })?;
     // From here on the store is on the new engine: opening it does what is left.
-    which::put_in_place(store, to).map_err(|why| OpenFault::Folder { path: path(), why })?;
+    let in_place = sync_folder(store).and_then(|()| which::put_in_place(store, to));
+    in_place.map_err(|why| MoveFault::Unfinished { to, why })?;
     Ok(MovedStore {
         from,
         entries: end.0.0,
@@ -130,11 +139,15 @@ fn put_aside(store: &Path, from: EngineKind, to: EngineKind) -> io::Result<PathB
         0 => store.join(format!("{from}.before-{to}")),
         _ => store.join(format!("{from}.before-{to}.{number}")),
     };
-    let aside = (0..).map(name).find(|path| !path.exists());
+    let mut names = (0..).map(name);
+    let aside = names.find(|path| !path.exists());
     let aside = aside.ok_or_else(|| io::Error::other("no name is free"))?;
     fs::rename(which::folder(store, from), &aside)?;
-    File::open(store)?.sync_all()?;
     Ok(aside)
+}
+
+fn sync_folder(store: &Path) -> io::Result<()> {
+    File::open(store)?.sync_all()
 }
 
 struct StoreCopy<'a> {

@@ -23,7 +23,8 @@ use crate::xmpp::stanza::{Received, StanzaKind};
 use crate::xmpp::wire::{NameConflict, Wire};
 
 const NS_INSTANCE: &str = "urn:portcullis:instance:1";
-/// Number of announcements sent together. With a second connection all but one of ten thousand minutes show it.
+/// Number of announcements sent together. With a second connection, a minute passes without a sign of
+/// it about once in 10,000 minutes.
 const BURST: usize = 4;
 /// Time between two bursts.
 const EVERY: Duration = Duration::from_secs(15);
@@ -216,7 +217,7 @@ impl NameWatch {
     }
 }
 
-/// Without randomness the announcements have the same address, which only matters with `domain_balancing`.
+/// A random id. Without randomness all programs have the same one, and do not notice each other.
 fn random() -> String {
     format!("{:016x}", getrandom::u64().unwrap_or_default())
 }
