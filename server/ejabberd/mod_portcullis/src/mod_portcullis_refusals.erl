@@ -5,6 +5,7 @@
 -export([beside/1, find/3, unblock/1]).
 -export([blocked_here/1, unblock_here/1]).    % called from other nodes
 
+-include("logger.hrl").
 -include("xmpp.hrl").
 
 -define(NS_RECORD, <<"jabber:ejabberd:banned">>).
@@ -51,7 +52,9 @@ refusal(By, Attributes, Children) ->
 -spec try_to(binary(), fun(() -> found())) -> found().
 try_to(Name, Find) ->
     try Find()
-    catch _:_ -> {not_asked, Name}
+    catch Class:Why:Stack ->
+            ?WARNING_MSG("Cannot tell ~ts: ~p", [Name, {Class, Why, Stack}]),
+            {not_asked, Name}
     end.
 
 %% --- the account

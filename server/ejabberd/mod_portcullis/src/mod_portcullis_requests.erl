@@ -3,6 +3,7 @@
 -module(mod_portcullis_requests).
 -export([local_send_to_resource_hook/1]).
 
+-include("logger.hrl").
 -include("xmpp.hrl").
 
 %% The sender must be the component itself: its bare domain, and this very process must be one of its connections. What a
@@ -61,8 +62,17 @@ kick(Host, Target, Text, IQ) ->
 
 %% Answers from a process of its own: this one is a connection of the component.
 aside(Find, IQ) ->
-    _ = proc_lib:spawn(fun() -> ejabberd_router:route(xmpp:make_iq_result(IQ, Find())) end),
+    _ = proc_lib:spawn(fun() -> answer(Find, IQ) end),
     ok.
+
+%% A crash must not leave portcullis without an answer.
+answer(Find, IQ) ->
+    try Find() of
+        Found -> ejabberd_router:route(xmpp:make_iq_result(IQ, Found))
+    catch Class:Why:Stack ->
+            ?WARNING_MSG("Cannot answer portcullis: ~p", [{Class, Why, Stack}]),
+            ejabberd_router:route_error(IQ, xmpp:err_internal_server_error())
+    end.
 
 named(account, El) ->
     case mod_portcullis_protocol:attribute(<<"account">>, El) of
