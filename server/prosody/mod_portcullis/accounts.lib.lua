@@ -7,8 +7,8 @@ local host = module.host;
 local accounts = {};
 
 -- Providers answer nil and a text both if there is no such account and if they could not look. These texts of Prosody's own
--- providers and of usermanager's stand-in for a missing function mean the first.
-local MEANS_UNKNOWN = { "^Auth failed%. Invalid username", "^Account not available" };
+-- providers, of mod_auth_external and of usermanager's stand-in for a missing function mean the first.
+local MEANS_UNKNOWN = { "^Auth failed%. Invalid username", "^Account not available", "^not%-authorized$" };
 local NO_ANSWER = { "^[Mm]ethod not implemented", "^Only anonymous users are supported" };
 
 local function matches(text, patterns)

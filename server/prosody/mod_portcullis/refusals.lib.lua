@@ -8,10 +8,12 @@ local accounts = module:require "accounts";
 local network = module:require "network";
 
 local xmlns_hook = "urn:portcullis:hook:1";
--- Modules that may refuse a client as well and have nobody to ask. The last two count failed logins. mod_limits is none of them: it
--- slows traffic down and refuses nobody.
+-- Modules that may refuse a client as well and have nobody to ask. mod_limits is none of them: it slows traffic down and refuses
+-- nobody.
 local NOT_ASKED = { "firewall", "limit_auth", "c2s_conn_throttle" };
-local COUNTS_FAILURES = { "limit_auth", "c2s_conn_throttle" };
+-- mod_limit_auth counts the failed logins of an address, and refuses its logins if there are too many. mod_c2s_conn_throttle limits how
+-- many connections an address opens, whatever becomes of their logins.
+local COUNTS_FAILURES = { "limit_auth" };
 
 local host = module.host;
 

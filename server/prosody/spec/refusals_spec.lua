@@ -29,11 +29,13 @@ describe("refusals", function ()
 		assert.equal("no", exists(nil));
 		assert.equal("no", exists(false, "whatever it says"));
 		assert.equal("no", exists(nil, "Auth failed. Invalid username"));
+		assert.equal("no", exists(nil, "not-authorized")); -- mod_auth_external
 	end);
 
 	it("take no account for unknown because its provider is out of reach", function ()
 		assert.equal("failed", exists(nil, "unreachable"));
 		assert.equal("failed", exists(nil, { condition = "timeout" }));
+		assert.equal("failed", exists(nil, "not-authorized to read the directory"));
 		provider.user_exists = function () error("connection refused"); end;
 		assert.equal("failed", accounts.exists("alice"));
 	end);
@@ -65,6 +67,12 @@ describe("refusals", function ()
 		assert.same({ "", nil, "mod_firewall mod_limit_auth account disabled" }, { told(nil) });
 		assert.equal("mod_limit_auth", refusals.beside());
 		assert.equal("mod_firewall mod_limit_auth", refusals.of(nil).attr["not-asked"]);
+	end);
+
+	it("tell of no module that counts connections instead of failed logins", function ()
+		loaded = { c2s_conn_throttle = "example.org" };
+		assert.is_nil(refusals.beside());
+		assert.equal("mod_c2s_conn_throttle", refusals.of(nil).attr["not-asked"]);
 	end);
 
 	it("are about an account of this host, an address or both", function ()
