@@ -8,8 +8,6 @@ use crate::journal::LogFault;
 
 /// Ban numbers left out beyond the last one that somebody named, because there may have been later ones.
 const SPARE: u64 = 1_000;
-/// The furthest jump of ban numbers. What claims more is not believed beyond that.
-const FURTHEST: u64 = crate::core::ledger::LEFT_OUT;
 
 impl Engine {
     /// Records that the log was put back to an older copy, if `seen`, the number of a ban that somebody knows, was
@@ -22,14 +20,22 @@ impl Engine {
     /// [`LogFault`] if it could not be made durable.
     pub async fn was_put_back(&self, about: &Subject, seen: BanId) -> Result<bool, LogFault> {
         let _one_at_a_time = self.putting_back.lock().await;
-        let (next, version) = self.read(|ledger| {
-            let next = ledger.subjects().next_ban();
-            (next, ledger.version(about))
+        let (next, spare, version) = self.read(|ledger| {
+            let subjects = ledger.subjects();
+            (
+                subjects.next_ban(),
+                subjects.may_be_left_out(),
+                ledger.version(about),
+            )
         });
         if seen < next {
             return Ok(false);
         }
-        let furthest = next.0.saturating_add(FURTHEST);
+        if spare == 0 {
+            tracing::warn!(%seen, %next, "a module or record names a later ban than the log holds; too many numbers were left out to believe it");
+            return Ok(false);
+        }
+        let furthest = next.0.saturating_add(spare);
         let event = Event::decided(
             fresh_id().map_err(|why| LogFault::Broken(why.to_string()))?,
             self.now(),

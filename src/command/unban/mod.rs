@@ -18,6 +18,7 @@ use super::parts::subjects;
 use super::phrases;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
+use crate::core::policy::Whose;
 use crate::core::{
     Account, Action, BanOrder, BanRuling, Order, Rights, Role, Ruling, Subject, Term,
 };
@@ -120,6 +121,15 @@ async fn lift_record(account: Account, role: Role, context: &Context) -> Option<
     let found = context.delivery.record_beyond(&account, ASK_WAIT).await?;
     let term = Term::up_to(found.until);
     let (policy, now) = (context.engine.policy(), context.engine.now());
+    // Whose ban it is, the record does not prove to somebody who may only end their own.
+    let may_not = role < Role::Admin && (!found.is_ours || policy.moderators_change == Whose::Own);
+    if may_not {
+        let only = phrases::only_in_a_record(&account, &found);
+        return Some((
+            account,
+            Said::failed(format!("{only} An admin can end it.")),
+        ));
+    }
     if policy.allows_term(role, term, now).is_err() {
         let only = phrases::only_in_a_record(&account, &found);
         let why = format!("{only} It is longer than you may end; an admin can.");

@@ -192,6 +192,10 @@ impl Case<'_> {
     fn permits_lift(&self, reason: &str) -> Result<(), Refusal> {
         within("reason", Some(reason), REASON_MAX)?;
         self.needs(Role::Moderator, Permission::Lift)?;
+        if self.standing.is_none() && matches!(self.order.subject, Subject::Network(_)) {
+            // It also ends what a rule or the server holds against addresses in it.
+            self.needs(Role::Admin, Permission::ChangeNetworkBan)?;
+        }
         self.standing.map_or(Ok(()), |ban| self.permits_change(ban))
     }
 

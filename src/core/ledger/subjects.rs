@@ -16,7 +16,7 @@ use crate::core::subject::Subject;
 use crate::core::time::Timestamp;
 use crate::core::undo::UndoEntry;
 
-/// The most ban numbers that are left out at once; each takes 4 bytes of memory for good.
+/// The most ban numbers that are ever left out; each takes 4 bytes of memory for good.
 pub const LEFT_OUT: u64 = 1_000_000;
 /// The place of the subject of a number that was left out.
 const NO_PLACE: u32 = u32::MAX;
@@ -132,10 +132,17 @@ impl Subjects {
         BanId(self.numbers.len() as u64 + 1)
     }
 
-    /// Whether ban numbers may go on at `next`: further on, and by at most [`LEFT_OUT`].
+    /// Whether ban numbers may go on at `next`: further on, and with at most [`LEFT_OUT`] left out in all, since a module or a
+    /// file may claim any number again and again.
     pub fn may_go_on_at(&self, next: BanId) -> bool {
         let ahead = next.0.checked_sub(self.next_ban().0);
-        ahead.is_some_and(|ahead| 0 < ahead && ahead <= LEFT_OUT)
+        ahead.is_some_and(|ahead| 0 < ahead && ahead <= self.may_be_left_out())
+    }
+
+    /// How many more ban numbers may be left out.
+    pub fn may_be_left_out(&self) -> u64 {
+        let left_out = self.numbers.iter().filter(|place| **place == NO_PLACE);
+        LEFT_OUT.saturating_sub(left_out.count() as u64)
     }
 
     /// Leaves out the numbers below `next`: they belong to no subject here.

@@ -395,11 +395,12 @@ fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
     for file in fs::read_dir(from)? {
         let file = file?;
         let (source, target) = (file.path(), to.join(file.file_name()));
-        match file.file_type()?.is_dir() {
-            true => copy_all(&source, &target)?,
-            false => {
-                fs::copy(&source, &target)?;
-            }
+        let kind = file.file_type()?;
+        if kind.is_dir() {
+            copy_all(&source, &target)?;
+        } else if kind.is_file() {
+            // No links, pipes and devices: an engine makes none, and root may be looking at the folder of another user.
+            fs::copy(&source, &target)?;
         }
     }
     Ok(())
