@@ -20,7 +20,14 @@ impl Account {
     pub fn from_jid(jid: &Jid) -> Option<Self> {
         let localpart = jid.node()?;
         let domain = domain_key(jid.domain().as_str());
-        Some(Account(format!("{localpart}@{domain}").into()))
+        Self::readable(format!("{localpart}@{domain}"))
+    }
+
+    /// `None` if what is printed could not be typed: the jid crate takes `ß--b.example`, but not `ss--b.example`, its normal form.
+    fn readable(text: String) -> Option<Self> {
+        let domain = text.rsplit_once('@').map_or("", |parts| parts.1);
+        let is_read = !domain.contains("--") || Jid::new(domain).is_ok();
+        is_read.then(|| Account(text.into()))
     }
 
     /// From a name that a server vouches for and that is no JID for the jid crate: its localpart has characters that are newer
@@ -37,7 +44,7 @@ impl Account {
             .ok()
             .filter(|jid| is_name && jid.node().is_none() && jid.resource().is_none())?;
         let domain = domain_key(domain.domain().as_str());
-        Some(Account(format!("{localpart}@{domain}").into()))
+        Self::readable(format!("{localpart}@{domain}"))
     }
 
     /// Fast path for a text that is clearly in normal form, as servers send it: lower-case ASCII letters, digits,

@@ -107,6 +107,8 @@ bob from 203.0.113.700 1h pair
 guard of carol
 guard of dave@example.org 3d
 mallory from hell
+alice@example.org from [203.0.113.7] 1h pair
+alice@example.org from \"203.0.113.700\" 1h pair
 ";
         assert_eq!(
             told(Format::Plain, text),
@@ -115,8 +117,10 @@ mallory from hell
                 "4 guard of carol@example.org | forever, imported: ",
                 "5 guard of dave@example.org | 2026-11-30T09:00:00Z, imported: ",
                 "6 mallory@example.org | forever, imported: from hell",
+                "7 alice@example.org from 203.0.113.7 | 2026-11-27T10:00:00Z, imported: pair",
                 "bad 1: \"203.0.113.700\" is not a valid address; write for example 203.0.113.7 or 2001:db8::7.",
                 "bad 3: \"203.0.113.700\" is not a valid address; write for example 203.0.113.7 or 2001:db8::7.",
+                "bad 8: \"203.0.113.700\" is not a valid address; write for example 203.0.113.7 or 2001:db8::7.",
             ]
         );
     }
