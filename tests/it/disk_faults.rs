@@ -378,6 +378,11 @@ fn failing_disks(kind: EngineKind) {
             } else {
                 "at the n-th call"
             };
+            assert!(
+                acknowledged > 0 && refused > 0,
+                "{what} {how}: nothing was tried"
+            );
+            assert_eq!(no_start, 0, "{what} {how}");
             eprintln!(
                 "| {kind}: {what} | {how} | {} | {acknowledged} | {refused} | {came_back} | {no_start} |",
                 places.len()
