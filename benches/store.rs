@@ -21,7 +21,7 @@ use portcullis::core::{
     Ruling, Subject, Term, Verdict,
 };
 use portcullis::delivery::Delivery;
-use portcullis::delivery::ports::{Enforcement, Enforcer, Held, Undone};
+use portcullis::delivery::ports::{Enforcement, Enforcer, Existence, Held, Undone};
 use portcullis::engine::Engine;
 use portcullis::engine::clock::Clock;
 use portcullis::gate::Gate;
@@ -343,8 +343,8 @@ impl Enforcer for Nobody {
         async { Ok(None) }.boxed()
     }
 
-    fn exists<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<bool>> {
-        async { None }.boxed()
+    fn exists<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Existence> {
+        async { Existence::Unknown }.boxed()
     }
 
     fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {

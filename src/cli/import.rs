@@ -134,6 +134,12 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
     add(tally.endless, "", endless);
     let text = format!("of the accounts are not on this server: {}", named(unknown));
     add(unknown.number, "", &text);
+    let no_trace = &tally.no_trace;
+    let text = format!(
+        "of the accounts may not exist, the server knows of no login and no registration: {}",
+        named(no_trace)
+    );
+    add(no_trace.number, "", &text);
     let text = format!("WIDE: {}", named(&tally.wide));
     add(tally.wide.number, "network", &text);
     add(tally.exempted, "exemption", would("began", "would begin"));

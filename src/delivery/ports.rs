@@ -81,8 +81,8 @@ pub trait Enforcer: Send + Sync + 'static {
         resource: &'a str,
     ) -> BoxFuture<'a, Result<Option<u64>, Undone>>;
 
-    /// Whether the account exists; `None` if the server does not say.
-    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>>;
+    /// Whether the server has the account.
+    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Existence>;
 
     /// The addresses that the account is connected from; empty if the server does not say.
     fn addresses<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Vec<IpAddr>>;
@@ -219,6 +219,21 @@ pub struct Recorded {
     pub is_ours: bool,
     /// The number of the ban, if the record has our seal.
     pub ban: Option<BanId>,
+}
+
+/// What a server says when asked whether it has an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Existence {
+    /// It has the account.
+    Exists,
+    /// It has no such account.
+    Missing,
+    /// It remembers neither a login nor a registration, but may have the account nonetheless: an imported one, one of
+    /// LDAP, or one whose last activity was lost in a crash.
+    NoTrace,
+    /// It does not say.
+    #[default]
+    Unknown,
 }
 
 /// How a ban is enforced.

@@ -17,7 +17,7 @@ use super::probe::{HostCapabilities, Software};
 use super::record::{BanRecord, Judgement};
 use crate::core::words::for_shell;
 use crate::core::{Account, Ban, BanId};
-use crate::delivery::ports::{RecordState, Undone};
+use crate::delivery::ports::{Existence, RecordState, Undone};
 use crate::xmpp::iq::Unanswered;
 use crate::xmpp::payload::hook;
 
@@ -226,41 +226,52 @@ impl XmppServer {
         &self,
         host: &HostCapabilities,
         jid: &BareJid,
-    ) -> Option<bool> {
+    ) -> Existence {
         // Enabling an account that is not banned changes nothing, and fails with `item-not-found` for a nonexistent
         // one. It would lift a ban, so it is only done if the record is empty.
         if host.keeps_records()
             && host.offers("reenable-user")
-            && self.read(host, jid).await.ok()?.is_empty()
+            && self
+                .read(host, jid)
+                .await
+                .is_ok_and(|record| record.is_empty())
         {
             match self
                 .run_command(host, admin::reenable_user(jid.as_str()))
                 .await
             {
-                Ok(done) if done.complaint().is_none() => return Some(true),
+                Ok(done) if done.complaint().is_none() => return Existence::Exists,
                 Err(Unanswered::Refused(refused)) if refused.condition == "item-not-found" => {
-                    return Some(false);
+                    return Existence::Missing;
                 }
+                // The server did not look; the last activity may tell something.
                 _ => {}
             }
         }
-        if self.has_been_there(host, jid).await? {
-            return Some(true);
+        match self.has_been_there(host, jid).await {
+            Some(true) => return Existence::Exists,
+            Some(false) => {}
+            None => return Existence::Unknown,
         }
         // ejabberd says `Never` for every account if mod_last is not loaded, so check whether it says anything else
-        // for an admin.
-        let admin = {
-            let state = self.state();
-            let mut local = state
-                .admins
-                .iter()
-                .filter(|admin| admin.domain() == host.vhost);
-            state.jid_of(local.next()?)?
-        };
-        if admin == *jid {
-            return None;
+        // for an admin. If it does, this account has no row in mod_last, which most accounts get when they are
+        // registered. Imported accounts have none, nor have those of LDAP, and mod_last writes its rows with a delay:
+        // the newest are lost if the server is killed.
+        match self.local_admin(host) {
+            Some(admin)
+                if admin != *jid && self.has_been_there(host, &admin).await == Some(true) =>
+            {
+                Existence::NoTrace
+            }
+            _ => Existence::Unknown,
         }
-        self.has_been_there(host, &admin).await?.then_some(false)
+    }
+
+    /// An admin account of the virtual host.
+    pub(super) fn local_admin(&self, host: &HostCapabilities) -> Option<BareJid> {
+        let state = self.state();
+        let mut admins = state.admins.iter();
+        state.jid_of(admins.find(|admin| admin.domain() == host.vhost)?)
     }
 
     async fn has_been_there(&self, host: &HostCapabilities, jid: &BareJid) -> Option<bool> {

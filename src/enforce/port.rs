@@ -13,7 +13,7 @@ use super::admin;
 use super::privilege::Right;
 use super::probe::{HostCapabilities, Software};
 use crate::core::{Account, Ban, Subject};
-use crate::delivery::ports::{Enforcement, Enforcer, Finding, Held, Recorded, Undone};
+use crate::delivery::ports::{Enforcement, Enforcer, Existence, Finding, Held, Recorded, Undone};
 use crate::delivery::refusals::ServerRefusals;
 use crate::xmpp::payload::hook;
 
@@ -52,7 +52,7 @@ impl Enforcer for XmppServer {
         self.end_session_of(account, resource).boxed()
     }
 
-    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {
+    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Existence> {
         self.find(account).boxed()
     }
 
@@ -153,8 +153,16 @@ impl XmppServer {
         }
     }
 
-    async fn find(&self, account: &Account) -> Option<bool> {
-        let (host, jid) = self.host_of(account).ok()?;
+    async fn find(&self, account: &Account) -> Existence {
+        let Ok((host, jid)) = self.host_of(account) else {
+            return Existence::Unknown;
+        };
+        if let Some(module) = self.module_at(&host.vhost) {
+            match self.find_by_module(&module, account).await {
+                Existence::Unknown => {}
+                known => return known,
+            }
+        }
         match host.kind {
             Software::Prosody => self.find_on_prosody(&host, &jid).await,
             Software::Ejabberd | Software::Unknown => self.find_on_ejabberd(&host, &jid).await,

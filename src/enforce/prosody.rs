@@ -7,7 +7,7 @@ use super::admin;
 use super::probe::HostCapabilities;
 use super::record::BanRecord;
 use crate::core::{Account, Ban};
-use crate::delivery::ports::Undone;
+use crate::delivery::ports::{Existence, Undone};
 use crate::xmpp::iq::Unanswered;
 
 impl XmppServer {
@@ -38,10 +38,12 @@ impl XmppServer {
             return Ok(());
         };
         match self.find_on_prosody(host, jid).await {
-            Some(false) => Err(Undone(format!(
+            Existence::Missing => Err(Undone(format!(
                 "There is no account {jid}; it will be disabled when there is one."
             ))),
-            Some(true) if host.disables != Some(true) && complaint.contains("could not be") => {
+            Existence::Exists
+                if host.disables != Some(true) && complaint.contains("could not be") =>
+            {
                 self.learn(&host.vhost, |host| host.disables = Some(false));
                 Err(Undone(format!(
                     "{jid} could not be disabled: the way {} stores passwords knows no disabled accounts. `status` shows the line to change.",
@@ -120,7 +122,8 @@ impl XmppServer {
             let cannot = complaint.contains("could not be") && host.disables != Some(true);
             let never_was =
                 host.disables == Some(false) || !record.is_sealed(account, &self.keyring);
-            if !(cannot && never_was) && self.find_on_prosody(host, jid).await != Some(false) {
+            if !(cannot && never_was) && self.find_on_prosody(host, jid).await != Existence::Missing
+            {
                 return Err(Undone(format!("{doing}: {complaint}.")));
             }
         }
@@ -137,33 +140,50 @@ impl XmppServer {
         &self,
         host: &HostCapabilities,
         jid: &BareJid,
-    ) -> Option<bool> {
-        if host.keeps_records() {
-            match self
-                .requests
-                .read_record(jid, host.spelling, self.limits.answer)
-                .await
-            {
-                Ok(_) => return Some(true),
-                // With a valid grant this means that the account does not exist.
-                Err(Unanswered::Refused(refused))
-                    if !refused.is_wrapped && refused.condition == "forbidden" =>
-                {
-                    return Some(false);
-                }
-                Err(_) => {}
+    ) -> Existence {
+        let by_record = self.find_by_record(host, jid).await;
+        if by_record == Existence::Exists {
+            return by_record;
+        }
+        if host.offers("user-stats") {
+            let stats = self
+                .run_command(host, admin::user_stats(jid.as_str()))
+                .await;
+            match stats {
+                Ok(stats) if stats.says_no_account() => return Existence::Missing,
+                Ok(stats) if stats.complaint().is_none() => return Existence::Exists,
+                _ => {}
             }
         }
-        if !host.offers("user-stats") {
-            return None;
+        // The refusal counts only if the grant still holds, as the record of an admin shows.
+        match self.local_admin(host) {
+            Some(admin)
+                if by_record == Existence::Missing
+                    && self.find_by_record(host, &admin).await == Existence::Exists =>
+            {
+                Existence::Missing
+            }
+            _ => Existence::Unknown,
         }
-        let stats = self
-            .run_command(host, admin::user_stats(jid.as_str()))
+    }
+
+    /// Reads the record of an account to see whether there is one. `Missing` may also mean that the grant is gone.
+    async fn find_by_record(&self, host: &HostCapabilities, jid: &BareJid) -> Existence {
+        if !host.keeps_records() {
+            return Existence::Unknown;
+        }
+        match self
+            .requests
+            .read_record(jid, host.spelling, self.limits.answer)
             .await
-            .ok()?;
-        match stats.says_no_account() {
-            true => Some(false),
-            false => stats.complaint().is_none().then_some(true),
+        {
+            Ok(_) => Existence::Exists,
+            Err(Unanswered::Refused(refused))
+                if !refused.is_wrapped && refused.condition == "forbidden" =>
+            {
+                Existence::Missing
+            }
+            Err(_) => Existence::Unknown,
         }
     }
 }

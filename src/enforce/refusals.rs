@@ -9,9 +9,10 @@ use xmpp_parsers::jid::Jid;
 use super::XmppServer;
 use super::record::BanRecord;
 use crate::core::{Account, BanId};
+use crate::delivery::ports::Existence;
 use crate::delivery::refusals::{ServerAsked, ServerRefusal, ServerRefusals};
 use crate::xmpp::iq::{IqRequest, Unanswered, Verb};
-use crate::xmpp::payload::hook::{self, HookRefusal};
+use crate::xmpp::payload::hook::{self, HookRefusal, HookRefusals};
 
 /// Maximum number of addresses that are asked about with an account.
 const ADDRESSES: usize = 4;
@@ -71,43 +72,61 @@ impl XmppServer {
         }
     }
 
+    /// Whether the account exists, as the module says.
+    pub(super) async fn find_by_module(&self, module: &Jid, account: &Account) -> Existence {
+        match self.read_refusals(module, Some(account), None).await {
+            Ok(read) if read.found.iter().any(|one| one.by == "no-account") => Existence::Missing,
+            Ok(read) if read.asked.iter().any(|what| what == "account") => Existence::Exists,
+            _ => Existence::Unknown,
+        }
+    }
+
     async fn ask_refusals(
         &self,
         module: &Jid,
         account: Option<&Account>,
         address: Option<IpAddr>,
     ) -> ServerRefusals {
+        match self.read_refusals(module, account, address).await {
+            Ok(read) => {
+                let found = read.found.into_iter();
+                ServerRefusals {
+                    asked: ServerAsked::Yes,
+                    found: found
+                        .filter_map(|one| self.understood(one, account, address))
+                        .collect(),
+                    left_out: read.not_asked,
+                }
+            }
+            Err(asked) => ServerRefusals {
+                asked,
+                ..ServerRefusals::default()
+            },
+        }
+    }
+
+    /// The module's answer, or why there is none.
+    async fn read_refusals(
+        &self,
+        module: &Jid,
+        account: Option<&Account>,
+        address: Option<IpAddr>,
+    ) -> Result<HookRefusals, ServerAsked> {
         let question = hook::refusals(account, address, module.domain().as_str());
         let limit = self.limits.probe;
         let answer = self
             .requests
             .plain(IqRequest::new(module.clone(), Verb::Get, question, limit))
             .await;
-        let read = match answer {
+        match answer {
             Ok(answer) => answer.as_ref().and_then(hook::read_refusals),
             Err(Unanswered::Refused(_)) => None,
             Err(why) => {
                 tracing::warn!(%module, "the hook module did not say what else the server refuses: {why}");
-                return ServerRefusals {
-                    asked: ServerAsked::Silent,
-                    ..ServerRefusals::default()
-                };
+                return Err(ServerAsked::Silent);
             }
-        };
-        let Some(read) = read else {
-            return ServerRefusals {
-                asked: ServerAsked::TooOld,
-                ..ServerRefusals::default()
-            };
-        };
-        let found = read.found.into_iter();
-        ServerRefusals {
-            asked: ServerAsked::Yes,
-            found: found
-                .filter_map(|one| self.understood(one, account, address))
-                .collect(),
-            left_out: read.not_asked,
         }
+        .ok_or(ServerAsked::TooOld)
     }
 
     fn understood(

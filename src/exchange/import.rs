@@ -17,6 +17,7 @@ use crate::core::{
     ExemptionChange, ExemptionOrder, ExemptionRuling, Intent, Ledger, Order, Policy, Proposal,
     Role, Ruling, Subject, Term, propose,
 };
+use crate::delivery::ports::Existence;
 use crate::journal::LogFault;
 
 /// Number of ban records read from the server at the same time.
@@ -52,6 +53,8 @@ pub struct ImportTally {
     pub endless: usize,
     /// Of a dry run: accounts that the server does not have, as far as it was asked.
     pub unknown: NamedCount,
+    /// Of a dry run: accounts of which the server knows no login and no registration; they may exist.
+    pub no_trace: NamedCount,
     /// What `undo` takes to undo the import.
     pub command: Option<String>,
 }
@@ -105,6 +108,7 @@ impl ImportTally {
         self.wide.join(other.wide);
         self.endless += other.endless;
         self.unknown.join(other.unknown);
+        self.no_trace.join(other.no_trace);
         self.command = self.command.take().or(other.command);
     }
 
@@ -277,21 +281,26 @@ fn foresee(order: &Intent, context: &Context, tally: &mut ImportTally) {
     }
 }
 
-/// Asks the server which of these accounts it does not have, until it stops answering.
+/// Asks the server which of these accounts it does not have or knows nothing of, until it stops answering.
 async fn count_unknown(accounts: &[&Account], context: &Context, tally: &mut ImportTally) {
     let server = context.delivery.server();
     for some in accounts.chunks(ASKED_AT_ONCE) {
         let asked = some.iter().map(async |account| {
             let answer = tokio::time::timeout(ASK_WAIT, server.exists(account)).await;
-            (account, answer.ok().flatten())
+            (account, answer.unwrap_or_default())
         });
         let answers = futures::future::join_all(asked).await;
-        if answers.iter().all(|(_, exists)| exists.is_none()) {
+        if answers
+            .iter()
+            .all(|(_, exists)| *exists == Existence::Unknown)
+        {
             return;
         }
         for (account, exists) in answers {
-            if exists == Some(false) {
-                tally.unknown.add(account.to_string());
+            match exists {
+                Existence::Missing => tally.unknown.add(account.to_string()),
+                Existence::NoTrace => tally.no_trace.add(account.to_string()),
+                Existence::Exists | Existence::Unknown => {}
             }
         }
     }

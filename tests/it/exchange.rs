@@ -250,12 +250,13 @@ async fn an_import_that_the_log_does_not_answer_is_no_internal_failure() {
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_names_wide_networks_and_accounts_that_nobody_has() {
     let world = World::new(FakeServer::new(true));
-    let nobody = Subject::parse("nobody@example.org").unwrap();
-    let nobody = nobody.account().cloned().unwrap();
-    world.server.unknown.lock().unwrap().push(nobody);
-    let text = "2000::/3\n198.51.100.0/24\n10.0.0.0/8 1d lab\nnobody@example.org 1d\nsomebody@example.org 1d\n";
+    let account = |text| Subject::parse(text).unwrap().account().cloned().unwrap();
+    let (unknown, traceless) = (&world.server.unknown, &world.server.traceless);
+    unknown.lock().unwrap().push(account("nobody@example.org"));
+    traceless.lock().unwrap().push(account("old@example.org"));
+    let text = "2000::/3\n198.51.100.0/24\n10.0.0.0/8 1d lab\nnobody@example.org 1d\nold@example.org 1d\nsomebody@example.org 1d\n";
     let foreseen = taken(&world, Format::Plain, text, true).await;
-    assert_eq!((foreseen.banned, foreseen.wide.number), (5, 2));
+    assert_eq!((foreseen.banned, foreseen.wide.number), (6, 2));
     assert_eq!(
         foreseen.wide.first,
         [
@@ -264,7 +265,8 @@ async fn a_dry_run_names_wide_networks_and_accounts_that_nobody_has() {
         ]
     );
     assert_eq!(foreseen.unknown.first, ["nobody@example.org"]);
+    assert_eq!(foreseen.no_trace.first, ["old@example.org"]);
     assert_eq!(foreseen.endless, 0, "forever is the usual here");
     let done = taken(&world, Format::Plain, text, false).await;
-    assert_eq!(done.banned, 5);
+    assert_eq!(done.banned, 6);
 }

@@ -115,6 +115,13 @@ async fn all_mistakes_are_reported_together_and_nothing_is_done() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(bot.world.engine.read(|ledger| ledger.bans().is_empty()));
+    let imported = portcullis::core::Subject::parse("imported@example.org").unwrap();
+    let imported = imported.account().unwrap().clone();
+    *bot.world.server.traceless.lock().unwrap() = vec![imported];
+    assert_eq!(
+        bot.chat(ADMIN, "ban imported@example.org").await,
+        "The server knows of no login to imported@example.org and of no registration. If the account exists, or to ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”).\nNothing was done."
+    );
     let text = bot.chat(ADMIN, "ban new@example.org --force").await;
     assert!(
         text.starts_with("Banned #1 new@example.org forever."),

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use minidom::Element;
 use portcullis::command::Context;
 use portcullis::core::{Account, Ban, Ledger, Policy, Rights, Role, Seq, Subject, Timestamp};
-use portcullis::delivery::ports::{Enforcement, Enforcer, Held, Undone};
+use portcullis::delivery::ports::{Enforcement, Enforcer, Existence, Held, Undone};
 use portcullis::engine::clock::Clock;
 use portcullis::front::{self, Notices, Roles, Router};
 use portcullis::gate::{Gate, Storage};
@@ -51,8 +51,8 @@ impl Enforcer for Obedient {
     ) -> BoxFuture<'a, Result<Option<u64>, Undone>> {
         async { Ok(None) }.boxed()
     }
-    fn exists<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Option<bool>> {
-        async { Some(true) }.boxed()
+    fn exists<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Existence> {
+        async { Existence::Exists }.boxed()
     }
     fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {
         async { Vec::new() }.boxed()

@@ -18,6 +18,7 @@ use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec};
 use crate::core::{
     Action, BanOrder, BanRuling, Order, Policy, Refusal, Role, Ruling, Subject, Term, Timestamp,
 };
+use crate::delivery::ports::Existence;
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -166,7 +167,8 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     })))
 }
 
-/// A problem for each account that the server does not have. Accounts that are banned already may be changed.
+/// A problem for each account that the server does not have, or of which it has no trace. Accounts that are banned
+/// already may be changed.
 async fn strangers(ban: &BanCall, context: &Context) -> Vec<Problem> {
     if ban.force {
         return Vec::new();
@@ -181,8 +183,12 @@ async fn strangers(ban: &BanCall, context: &Context) -> Vec<Problem> {
         }
         let exists =
             tokio::time::timeout(ASK_WAIT, context.delivery.server().exists(account)).await;
-        (exists == Ok(Some(false)))
-            .then(|| Problem::new(subjects::FIELD, text::no_account(account)))
+        let why = match exists.unwrap_or_default() {
+            Existence::Missing => text::no_account(account),
+            Existence::NoTrace => text::no_trace(account),
+            Existence::Exists | Existence::Unknown => return None,
+        };
+        Some(Problem::new(subjects::FIELD, why))
     }));
     asked.await.into_iter().flatten().collect()
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::core::seal::{KEY_BYTES, generate_key_line};
 use crate::core::{Actor, Ban, BanId, EntryPoint, Origin, Role, Seq, Subject, Timestamp};
-use crate::delivery::ports::{Enforcer, Held};
+use crate::delivery::ports::{Enforcer, Existence, Held};
 use crate::delivery::refusals::{ServerAsked, ServerRefusal};
 use crate::enforce::native_hash::native_hash;
 use crate::enforce::privilege::NS_PRIVILEGE;
@@ -465,14 +465,15 @@ async fn a_prosody_that_cannot_disable_is_found_out_and_told() {
 async fn accounts_are_found_and_missed_on_all_servers() {
     for make in [Make::Ejabberd24, Make::Ejabberd26, Make::Prosody] {
         let server = ready(&fake(make), Some(COOKIE)).await;
-        assert_eq!(server.exists(&account("alice@localhost")).await, Some(true));
+        assert_eq!(exists(&server, "alice@localhost").await, Existence::Exists);
+        let nobody = match make {
+            Make::Ejabberd24 => Existence::NoTrace,
+            Make::Ejabberd26 | Make::Prosody => Existence::Missing,
+        };
+        assert_eq!(exists(&server, "nobody@localhost").await, nobody);
         assert_eq!(
-            server.exists(&account("nobody@localhost")).await,
-            Some(false)
-        );
-        assert_eq!(
-            server.exists(&account("nobody@elsewhere.example")).await,
-            None
+            exists(&server, "nobody@elsewhere.example").await,
+            Existence::Unknown
         );
         let addresses: Vec<IpAddr> = vec!["192.0.2.1".parse().unwrap()];
         assert_eq!(
@@ -483,11 +484,55 @@ async fn accounts_are_found_and_missed_on_all_servers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_without_a_row_in_mod_last_is_not_said_to_be_missing() {
+    for make in [Make::Ejabberd24, Make::Ejabberd26] {
+        let fake = fake(make);
+        let server = ready(&fake, Some(COOKIE)).await;
+        locked(&fake).without_last.insert("alice@localhost".into());
+        // The command that would tell fails for a reason of its own.
+        locked(&fake).cannot_enable = true;
+        assert_eq!(exists(&server, "alice@localhost").await, Existence::NoTrace);
+        assert_eq!(
+            exists(&server, "nobody@localhost").await,
+            Existence::NoTrace
+        );
+        let from = Jid::new("localhost/portcullis").unwrap();
+        server.heard(&from, hook::Hello::default(), 0, Timestamp::from_millis(0));
+        assert_eq!(exists(&server, "alice@localhost").await, Existence::NoTrace);
+        locked(&fake).module_knows = true;
+        assert_eq!(exists(&server, "alice@localhost").await, Existence::Exists);
+        assert_eq!(
+            exists(&server, "nobody@localhost").await,
+            Existence::Missing
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_gone_does_not_make_accounts_missing() {
+    let fake = fake(Make::Prosody);
+    let server = ready(&fake, Some(COOKIE)).await;
+    locked(&fake).has_forgotten = true;
+    assert_eq!(exists(&server, "alice@localhost").await, Existence::Exists);
+    server.learn("localhost", |host| host.commands.clear());
+    assert_eq!(exists(&server, "alice@localhost").await, Existence::Unknown);
+    locked(&fake).has_forgotten = false;
+    assert_eq!(
+        exists(&server, "nobody@localhost").await,
+        Existence::Missing
+    );
+}
+
+async fn exists(server: &XmppServer, whom: &str) -> Existence {
+    server.exists(&account(whom)).await
+}
+
+#[tokio::test(start_paused = true)]
 async fn looking_for_an_account_never_lifts_a_ban() {
     let fake = fake(Make::Ejabberd26);
     let server = ready(&fake, Some(COOKIE)).await;
     server.enforce(&ban("alice@localhost")).await.unwrap();
-    assert_eq!(server.exists(&account("alice@localhost")).await, Some(true));
+    assert_eq!(exists(&server, "alice@localhost").await, Existence::Exists);
     assert!(locked(&fake).is_banned("alice@localhost"));
 }
 
@@ -691,7 +736,7 @@ async fn a_virtual_host_is_spelled_as_the_server_spells_it() {
     let whom = "alice@bücher.example";
     assert_eq!(server.enforce(&ban(whom)).await, Ok(Held::Enforced));
     assert!(locked(&fake).is_banned(&alice) && !locked(&fake).online.contains(&alice));
-    assert_eq!(server.exists(&account(whom)).await, Some(true));
+    assert_eq!(exists(&server, whom).await, Existence::Exists);
     assert_eq!(server.release(&ban(whom).subject).await, Ok(()));
     assert!(!locked(&fake).is_banned(&alice));
 

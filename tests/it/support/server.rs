@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use ipnet::IpNet;
 use portcullis::core::{Account, Ban, Subject};
-use portcullis::delivery::ports::{Enforcement, Enforcer, Held, Recorded, Undone};
+use portcullis::delivery::ports::{Enforcement, Enforcer, Existence, Held, Recorded, Undone};
 use portcullis::delivery::refusals::{ServerAsked, ServerRefusals};
 use tokio::sync::watch;
 
@@ -19,6 +19,8 @@ pub(crate) struct FakeServer {
     pub(crate) failures: AtomicU32,
     pub(crate) standing: watch::Sender<Arc<Enforcement>>,
     pub(crate) unknown: Mutex<Vec<Account>>,
+    /// Accounts of which the server knows neither a login nor a registration.
+    pub(crate) traceless: Mutex<Vec<Account>>,
     pub(crate) admin_addresses: Mutex<Vec<IpAddr>>,
     /// Number of sessions to end.
     pub(crate) sessions: Mutex<Option<u64>>,
@@ -47,6 +49,7 @@ impl FakeServer {
                 ..Enforcement::default()
             })),
             unknown: Mutex::default(),
+            traceless: Mutex::default(),
             admin_addresses: Mutex::default(),
             sessions: Mutex::new(Some(0)),
             its_own: Mutex::default(),
@@ -136,8 +139,17 @@ impl Enforcer for FakeServer {
         .boxed()
     }
 
-    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Option<bool>> {
-        async move { Some(!self.unknown.lock().unwrap().contains(account)) }.boxed()
+    fn exists<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Existence> {
+        async move {
+            if self.unknown.lock().unwrap().contains(account) {
+                return Existence::Missing;
+            }
+            match self.traceless.lock().unwrap().contains(account) {
+                true => Existence::NoTrace,
+                false => Existence::Exists,
+            }
+        }
+        .boxed()
     }
 
     fn addresses<'a>(&'a self, _: &'a Account) -> BoxFuture<'a, Vec<IpAddr>> {

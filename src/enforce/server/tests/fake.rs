@@ -29,6 +29,14 @@ pub(super) struct Fake {
     pub(super) deaf: bool,
     /// Whether the hook module does not know what came with 1.1.0.
     pub(super) is_old_module: bool,
+    /// Accounts that exist, but have no row in mod_last.
+    pub(super) without_last: BTreeSet<String>,
+    /// Whether the server fails to enable accounts, whether they exist or not.
+    pub(super) cannot_enable: bool,
+    /// Whether the hook module says which accounts exist.
+    pub(super) module_knows: bool,
+    /// Whether the server has forgotten the grant.
+    pub(super) has_forgotten: bool,
     /// A virtual host that does not answer.
     pub(super) dead: Option<String>,
     /// Accounts that the server lists as banned.
@@ -67,6 +75,10 @@ pub(super) fn fake(make: Make) -> Shared {
         can_end: true,
         deaf: false,
         is_old_module: false,
+        without_last: BTreeSet::new(),
+        cannot_enable: false,
+        module_knows: false,
+        has_forgotten: false,
         dead: None,
         listed: Vec::new(),
         tells_sessions: true,
@@ -156,7 +168,13 @@ impl Fake {
                 let held = (order.attr("address") == Some("192.0.2.7"))
                     .then_some("<refusal by='mod_fail2ban' until='2030-01-01T12:00:00Z'/>");
                 format!(
-                    "<refusals xmlns='{ns}' asked='ban' not-asked='access'>{}{}<refusal by='new'/></refusals>",
+                    "<refusals xmlns='{ns}' asked='ban{}' not-asked='access'>{}{}{}<refusal by='new'/></refusals>",
+                    if self.module_knows { " account" } else { "" },
+                    if self.module_knows && !self.accounts.contains(&whom) {
+                        "<refusal by='no-account'/>"
+                    } else {
+                        ""
+                    },
                     by_record.unwrap_or_default(),
                     held.unwrap_or_default()
                 )
@@ -182,7 +200,7 @@ impl Fake {
         match self.make {
             Make::Ejabberd24 if to == account => return Err(Unanswered::Echoed),
             Make::Prosody if to != account => return Err(refused("internal-server-error")),
-            Make::Prosody if !self.accounts.contains(&account) => {
+            Make::Prosody if self.has_forgotten || !self.accounts.contains(&account) => {
                 return Err(refused("forbidden"));
             }
             _ => {}
@@ -330,7 +348,7 @@ impl Fake {
             }
             "get-user-lastlogin" if !prosody => done(&field(
                 "lastlogin",
-                if known {
+                if known && !self.without_last.contains(account) {
                     "2026-11-22 10:30:11"
                 } else {
                     "Never"
@@ -357,6 +375,7 @@ impl Fake {
                     "<note type='info'>The following accounts were successfully {word}:\n{account}</note>"
                 ))
             }
+            "reenable-user" if self.cannot_enable => Err(refused("internal-server-error")),
             "disable-user" | "reenable-user" if self.make == Make::Ejabberd24 || !known => {
                 Err(refused("item-not-found"))
             }

@@ -20,6 +20,8 @@ const REASON: usize = 512;
 /// The answer to [`refusals`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HookRefusals {
+    /// What was looked at.
+    pub asked: Vec<String>,
     /// What could not be looked at.
     pub not_asked: Vec<String>,
     /// What refuses the login.
@@ -60,6 +62,7 @@ pub fn read_refusals(answer: &Element) -> Option<HookRefusals> {
         .children()
         .filter(|child| child.is("refusal", NS_HOOK));
     Some(HookRefusals {
+        asked: words(answer.attr("asked")),
         not_asked: words(answer.attr("not-asked")),
         found: found.take(MOST).map(refusal).collect(),
     })
@@ -117,6 +120,7 @@ mod tests {
              <refusal by='mod_fail2ban' until='2030-01-01T12:00:00Z'/>{many}</refusals>"
         );
         let read = read_refusals(&text.parse().unwrap()).unwrap();
+        assert_eq!(read.asked, ["ban"]);
         assert_eq!(read.not_asked, ["access", "mod_firewall"]);
         assert_eq!(read.found.len(), MOST);
         assert_eq!(read.found[0].reason, "a b");
