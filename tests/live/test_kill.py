@@ -42,6 +42,7 @@ class Target:
     def __init__(self, subject, user, source):
         self.subject, self.user, self.source = subject, user, source
         self.states, self.before = {FREE}, None
+        self.trail = []  # (action, answer) of the last actions
 
     @property
     def state(self):
@@ -144,6 +145,7 @@ def work(entry, targets, chance, folder, stop, faults):
                 faults.append(f"{action} {target.subject}: {answer}")
             return
         kind, text = answer["outcome"]["kind"], json.dumps(answer["outcome"])
+        target.trail = [*target.trail[-9:], (action, answer["outcome"].get("text", text))]
         if action == "undo" and "Undone" not in text:
             # A change that was already undone may leave nothing to undo. Then nothing changed.
             target.states, target.before = {before}, None
@@ -196,7 +198,9 @@ def test_acknowledged_changes_survive_a_kill(name, request):
             present = states(site.bot)
             for target in [one for targets in groups for one in targets]:
                 now = present.get(target.subject, FREE)
-                assert now in target.states, f"round {round_}: {target.subject} is {now}, not one of {target.states}"
+                assert now in target.states, (
+                    f"round {round_}: {target.subject} is {now}, not {target.states}: {target.trail}"
+                )
                 if len(target.states) > 1:
                     target.before = None
                 target.states = {now}

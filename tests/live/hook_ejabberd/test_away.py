@@ -8,6 +8,7 @@ import pytest
 from lab import wait
 from lab.fake_component import FakeComponent
 from lab.sasl import plain
+from lab.servers.ejabberd import Ejabberd
 
 
 def parse(text):
@@ -225,6 +226,23 @@ def test_a_report_without_an_answer_is_sent_again_with_the_same_batch(ej, compon
     component.silent = set()
     login = component.reported(timeout=15, account="bob@localhost", outcome="failure")
     assert len(component.reports) == 2 and login["batch"]
+
+
+@pytest.mark.parametrize("again", [Ejabberd.restart, Ejabberd.restart_module], ids=["the_server", "the_module"])
+def test_failures_whose_report_has_no_answer_yet_are_told_after_a_restart(ej, component, open_stream, again):
+    """The server stops just after a guess: its report may be lost together with the connection."""
+    component.silent = {"report"}
+    began = time.time()
+    for n in range(3):
+        open_stream().plain("bob", f"wrong{n}")
+    component.wait(lambda: sum(component.reports) >= 3)
+    ended = time.time()
+    component.close()
+    again(ej)
+    with FakeComponent(ej) as back:
+        back.wait(lambda: len(back.logins) >= 3)
+        assert back.outcomes("bob@localhost") == ["failure"] * 3
+        assert all(began - 1 < parse(login["at"]) < ended + 1 for login in back.logins)
 
 
 def test_a_report_that_is_refused_costs_the_one_login_that_is_why(ej, component, open_stream):

@@ -7,7 +7,7 @@
 -behaviour(gen_server).
 -export([start_link/1]).
 -export([admit/3, look/3, failed/4, succeeded/3]).
--export([untold/1, told/2]).
+-export([untold/1, told/2, keep/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 -export_type([ordinal/0]).
 
@@ -110,6 +110,14 @@ untold(Host) ->
 told(_, []) -> ok;
 told(Host, Numbers) -> gen_server:cast(process(Host), {told, Numbers}).
 
+%% Writes failures that were not counted here to disk, because whoever would have told portcullis of them ends now.
+-spec keep(binary(), [mod_portcullis_reports:login()]) -> ok.
+keep(_, []) -> ok;
+keep(Host, Logins) ->
+    try gen_server:call(process(Host), {keep, Logins}, ?ANSWER_MS)
+    catch exit:_ -> mod_portcullis_health:note(Host, crash, <<"failed logins could not be kept for portcullis">>)
+    end.
+
 %% --- the owner
 
 -spec init(binary()) -> {ok, #state{}}.
@@ -125,14 +133,14 @@ init(Host) ->
 
 -spec handle_call(term(), gen_server:from(), #state{}) ->
           {noreply, #state{}} | {noreply, #state{}, 0} | {reply, term(), #state{}}.
-handle_call({failed, Subjects, Login}, From, #state{last = Last, unwritten = Unwritten} = State0) ->
-    Number = Last + 1,
-    State = make_room(insert({{failure, Number}, now_ms(), Subjects, Login},
-                             State0#state{last = Number, unwritten = [{From, Number} | Unwritten]})),
+handle_call({failed, Subjects, Login}, From, State0) ->
+    #state{last = Number, unwritten = Unwritten} = Counted = count(Subjects, Login, State0),
+    State = Counted#state{unwritten = [{From, Number} | Unwritten]},
     case length(State#state.unwritten) >= ?MAX_TOGETHER of
         true -> {noreply, sync(State)};
         false -> {noreply, State, 0}        % whatever waits already comes first
     end;
+handle_call({keep, Logins}, _From, State) -> {reply, ok, sync(lists:foldl(fun keep_one/2, State, Logins))};
 handle_call(_, _From, State) -> {reply, {error, unknown_request}, sync(State)}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
@@ -169,6 +177,16 @@ sync(#state{disk = Disk, unwritten = Waiting} = State) ->
     Synced = mod_portcullis_disk:sync(Disk),
     lists:foreach(fun({From, Number}) -> gen_server:reply(From, Number) end, Waiting),
     State#state{disk = Synced, unwritten = []}.
+
+count(Subjects, Login, #state{last = Last} = State) ->
+    make_room(insert({{failure, Last + 1}, now_ms(), Subjects, Login}, State#state{last = Last + 1})).
+
+keep_one({_, Attributes} = Login, State) ->
+    Address = case proplists:get_value(<<"address">>, Attributes) of
+                  undefined -> undefined;
+                  Text -> mod_portcullis_net:address(Text)
+              end,
+    count(mod_portcullis_places:subjects(proplists:get_value(<<"account">>, Attributes), Address), Login, State).
 
 put_row({{failure, Number}, When, Subjects, _} = Row, Table) ->
     true = ets:insert(Table, [Row | [{{Subject, Number}, When} || Subject <- Subjects]]),

@@ -6,7 +6,7 @@
 -export([start_link/1]).
 -export([login/2, report/3, connections/2, tell_all/2]).
 -export_type([outcome/0, login/0]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+-export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -include("xmpp.hrl").
 
@@ -61,11 +61,16 @@ connections(Host, Connections) -> gen_server:cast(process(Host), {connections, C
 
 %% --- gen_server
 
--spec init(binary()) -> {ok, #state{}}.
+-spec init(binary()) -> {ok, #state{}, {continue, flush}}.
 init(Host) ->
+    process_flag(trap_exit, true),      % so that terminate/2 is called
     mod_portcullis_health:watch(Host, ?MODULE) =:= again andalso mod_portcullis_sync:greet(Host),
     State = #state{host = Host, connections = mod_portcullis_protocol:connections(Host), run = p1_rand:get_string()},
-    {ok, put_back(mod_portcullis_away:untold(Host), State)}.
+    {ok, put_back(mod_portcullis_away:untold(Host), State), {continue, flush}}.
+
+%% The component may have connected before this process began.
+-spec handle_continue(flush, #state{}) -> {noreply, #state{}}.
+handle_continue(flush, State) -> {noreply, flush(State)}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
 handle_call(_, _From, State) -> {reply, {error, unknown_request}, State}.
@@ -89,6 +94,15 @@ handle_info({iq_reply, Reply, Tag}, #state{host = Host, unanswered = Unanswered}
     {noreply, answered(Answer, Report, State#state{unanswered = Rest})};
 handle_info({timeout, Pause, end_pause}, #state{pause = Pause} = State) -> {noreply, flush(State#state{pause = none})};
 handle_info(_, State) -> {noreply, State}.
+
+%% When the server stops, the connection of portcullis ends before this process does, and a report that is on its way may not
+%% arrive. Its failures are told after the start.
+-spec terminate(term(), #state{}) -> ok.
+terminate(_, #state{host = Host} = State) ->
+    #state{queue = Queue} = take_back_all(State),
+    mod_portcullis_away:keep(Host, [Login || {none, Login} <- queue:to_list(Queue), is_failure(Login)]).
+
+is_failure({_, Attributes}) -> proplists:get_value(<<"outcome">>, Attributes) =:= <<"failure">>.
 
 %% --- queue
 
