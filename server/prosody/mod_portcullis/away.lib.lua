@@ -140,8 +140,7 @@ return function (settings, storage, known)
 
 	-- Outcomes ------------------------------------------------------------------------------------------------------
 
-	function away.failed(login)
-		if limit == 0 then return; end
+	local function count(login)
 		tidy(time_now());
 		local number = failures.last + 1;
 		while failures.first <= number - (PAGES - 1) * PAGE do -- the page that comes next has to be empty
@@ -152,7 +151,17 @@ return function (settings, storage, known)
 		failures.last = number;
 		put(number, { time = time_now(), login = login });
 		changed[page_of(number)] = true;
-		write(page_of(number));
+	end
+
+	function away.failed(login)
+		if limit == 0 then return; end
+		count(login);
+		write(page_of(failures.last));
+	end
+
+	-- Keeps a failure that was not counted here, to be told after a restart; write_some() writes it.
+	function away.keep(login)
+		if limit > 0 and not number_of[login] then count(login); end
 	end
 
 	-- A success forgives what failed for this account from this source, and nothing else: a guesser may have an account.

@@ -519,6 +519,7 @@ function module.restore(saved)
 end
 
 local function write_at_end()
+	reports.keep_failures();
 	write_storage();
 	storage.set("@known", known.to_list());
 end

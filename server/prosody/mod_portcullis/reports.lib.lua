@@ -76,6 +76,7 @@ return function (component, shared, clock, away)
 
 	local queue = { first = 1, last = 0 };
 	local unanswered, not_before = 0, 0;
+	local sent = {}; -- the logins of each report without an answer, as keys
 
 	local function trim()
 		while queue.last - queue.first + 1 > MAX_QUEUED do
@@ -143,8 +144,10 @@ return function (component, shared, clock, away)
 	local function send()
 		local logins = take();
 		unanswered = unanswered + 1;
+		sent[logins] = true;
 		deliver(logins, 1, #logins, function (not_taken)
 			unanswered = unanswered - 1;
+			sent[logins] = nil;
 			if not_taken then return keep({ table.unpack(logins, not_taken) }); end
 			reports.flush();
 		end);
@@ -191,6 +194,18 @@ return function (component, shared, clock, away)
 		local logins = {};
 		for i = queue.first, queue.last do logins[#logins+1] = queue[i]; end
 		return logins;
+	end
+
+	-- When the server stops, a report that is on its way may be lost together with the connection. Its failures are told after
+	-- the start.
+	function reports.keep_failures()
+		local function keep_one(login)
+			if login.outcome == "failure" then away.keep(login); end
+		end
+		for logins in pairs(sent) do
+			for _, login in ipairs(logins) do keep_one(login); end
+		end
+		for i = queue.first, queue.last do keep_one(queue[i]); end
 	end
 
 	function reports.restore(logins)

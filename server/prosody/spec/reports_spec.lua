@@ -15,8 +15,9 @@ local clock = { now = function () return 1000000000.5; end };
 
 -- What is counted while portcullis is away.
 local function new_away()
-	local away = { failures = {}, successes = {}, taken = {} };
+	local away = { failures = {}, successes = {}, taken = {}, kept = {} };
 	function away.failed(login) table.insert(away.failures, login.account); end
+	function away.keep(login) table.insert(away.kept, login.account); end
 	function away.succeeded(login) table.insert(away.successes, login.account); end
 	function away.delivered(logins, first, last)
 		for n = first, last do table.insert(away.taken, logins[n].account); end
@@ -48,6 +49,23 @@ describe("reports", function ()
 		component.requests[1].callback(RESULT);
 		assert.equal(5, #component.requests);
 		assert.equal(6, logins_of(component.requests[5]));
+	end);
+
+	it("leave their failures behind when the server stops, whether they were sent or not", function ()
+		component.connected = false;
+		for n = 1, 6 do reports.add({ account = "user"..n.."@example.org", outcome = n % 3 == 0 and "success" or "failure" }); end
+		away.failures = {};
+		component.connected = true;
+		reports.flush();
+		component.connected = false;
+		reports.add({ account = "late@example.org", outcome = "failure" });
+		reports.keep_failures();
+		table.sort(away.kept);
+		assert.same({ "late@example.org", "user1@example.org", "user2@example.org", "user4@example.org", "user5@example.org" }, away.kept);
+		away.kept = {};
+		component.requests[1].callback(RESULT);
+		reports.keep_failures();
+		assert.same({ "late@example.org" }, away.kept);
 	end);
 
 	it("hold a hundred logins at most", function ()

@@ -117,6 +117,22 @@ def test_counts_survive_the_server_and_are_reported_when_portcullis_is_back(make
     assert server.errors() == []
 
 
+def test_failures_whose_report_has_no_answer_yet_are_told_after_a_restart(make_server):
+    """The server stops just after a guess: its report may be lost together with the connection."""
+    server = make_server()
+    p = FakeComponentOnProsody(server).connect().settled()
+    p.silent = {"report"}
+    assert guesses(server, 3, source="127.0.0.51") == 3
+    wait.until(lambda: sum(p.reports) >= 3, what="the reports are sent")
+    p.close()
+    server.restart()
+    again = FakeComponentOnProsody(server).connect().settled()
+    wait.until(lambda: len(again.logins) >= 3, what="the failures")
+    assert again.outcomes() == ["failure"] * 3
+    again.close()
+    assert server.errors() == []
+
+
 def held_in_store(server):
     folder = server.path / "data" / HOST / "portcullis"
     return "".join(file.read_text(errors="replace") for file in folder.glob("*away*.dat"))
