@@ -105,6 +105,9 @@ class Chat:
 
     def do(self, action, subject, _):
         line = {"ban": f"ban {subject} 2h spam", "extend": f"extend {subject} 3h"}.get(action, f"{action} {subject}")
+        # The answer to the line before may have come too late to be read.
+        while not self.client.messages.empty():
+            self.client.messages.get_nowait()
         self.client.say(self.bot.jid, line)
         said = self.answer(subject)
         if said["type"] == "error":

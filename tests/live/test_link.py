@@ -120,7 +120,9 @@ def test_a_restart_of_the_server_in_the_middle_of_the_work_loses_nothing(alone, 
         terminal = Socket(bot)
         for round_ in range(2):
             for user in users:
-                terminal.do("ban", server.jid(user), "1d", "--force") if round_ == 0 else terminal.do("unban", server.jid(user))
+                terminal.do("ban", server.jid(user), "1d", "--force") if round_ == 0 else terminal.do(
+                    "unban", server.jid(user)
+                )
                 if user in users[3::4]:
                     server.kill9()
                     server.start()
