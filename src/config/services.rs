@@ -34,7 +34,7 @@ pub(super) fn store(mut t: Section<'_, '_>) -> (PathBuf, Option<EngineKind>) {
         Ok(folder.join(text))
     });
     let path = path.or(folder.join(DEFAULT));
-    let engine = t.word("engine", &EngineKind::NAMES, "sled").optional();
+    let engine = t.word("engine", &EngineKind::NAMES, "redb").optional();
     (path, engine)
 }
 

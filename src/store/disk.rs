@@ -1,4 +1,5 @@
-//! The store on disk, on a storage engine; docs/adr/0001-sled.md describes how it keeps its promises.
+//! The store on disk, on a storage engine; docs/adr/0001-sled.md and docs/adr/0022-second-store.md describe how it keeps its
+//! promises.
 //!
 //! `codec` defines the bytes, `layout` the tables and what is verified when they are opened, `writer` is the only
 //! thread that appends, and `head_file` records the last acknowledged entry. `which` tells which engine a folder is on, and
@@ -42,7 +43,8 @@ pub use self::transfer::{MoveFault, MovedStore, move_store};
 /// The engine that the store in a folder is on, found without opening it; `None` if there is no store, or it is not
 /// clear. `asked` is the configured one.
 pub fn engine_of(path: &Path, asked: Option<EngineKind>) -> Option<EngineKind> {
-    which::in_place(path).ok().flatten().or(asked)
+    let there = which::to_read(path).ok().flatten();
+    there.map(|(kind, _)| kind).or(asked)
 }
 
 /// A log, an outbox and their files in one folder. It is closed when dropped.

@@ -29,11 +29,11 @@ impl EngineKind {
     pub const ALL: [EngineKind; 2] = [EngineKind::Sled, EngineKind::Redb];
 
     /// What a new store is on if the configuration does not say (docs/adr/0022-second-store.md).
-    pub const DEFAULT: EngineKind = EngineKind::Sled;
+    pub const DEFAULT: EngineKind = EngineKind::Redb;
 
     /// The name of every kind in the configuration.
     pub const NAMES: [(&'static str, EngineKind); 2] =
-        [("sled", EngineKind::Sled), ("redb", EngineKind::Redb)];
+        [("redb", EngineKind::Redb), ("sled", EngineKind::Sled)];
 
     /// The name in the configuration, and of the engine's folder in the store's.
     pub fn name(self) -> &'static str {

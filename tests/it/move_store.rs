@@ -178,6 +178,37 @@ fn the_configured_engine_must_be_the_one_that_is_there() {
     assert!(matches!(fault, OpenFault::Several { .. }), "{fault}");
 }
 
+#[test]
+fn only_a_store_that_does_not_exist_yet_is_on_the_default_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    assert_eq!(Store::open(path("new")).unwrap().engine(), REDB);
+    assert_eq!(
+        Store::open_on(path("named"), Some(SLED)).unwrap().engine(),
+        SLED
+    );
+    let before = filled(SLED, &path("old"), 9);
+    assert_eq!(found(&path("old"), &before), SLED);
+    assert!(!path("old/redb").exists());
+}
+
+#[test]
+fn no_new_store_is_made_where_the_files_of_an_old_one_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let before = filled(SLED, folder.path(), 9);
+    fs::rename(path("sled"), path("elsewhere")).unwrap();
+    for asked in [None, Some(SLED), Some(REDB)] {
+        let fault = Store::open_on(folder.path(), asked).unwrap_err();
+        assert!(matches!(fault, OpenFault::Damaged { .. }), "{fault}");
+        let said = fault.to_string();
+        assert!(said.contains("entry 9 had been acknowledged"), "{said}");
+    }
+    assert!(!path("redb").exists() && !path("sled").exists());
+    fs::rename(path("elsewhere"), path("sled")).unwrap();
+    assert_eq!(found(folder.path(), &before), SLED);
+}
+
 /// The moments between the last steps, made by hand.
 #[test]
 fn a_move_between_its_last_steps_is_finished_or_forgotten() {

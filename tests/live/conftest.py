@@ -1,6 +1,7 @@
 """Fixtures: each test runs once per server chosen with `--server` (repeatable), PORTCULLIS_SERVERS, or all of them.
 
-PORTCULLIS_ENGINE chooses the storage engine of the program's store (`sled`, `redb`; the default if it is not set).
+The store of the program under test is on the default engine, and with Prosody on sled (`lab/portcullis.py`);
+PORTCULLIS_ENGINE (`redb`, `sled`) puts all on one.
 
 A server that is not installed is skipped with a loud line at the end; with CI set it is a failure.
 

@@ -13,12 +13,38 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::codec::{self, HeadMark};
+use super::codec::{self, BadBytes, HeadMark};
 use crate::core::Seq;
 use crate::core::event::Chain;
 
 /// The file's name in the store's folder.
 pub(super) const NAME: &str = "head";
+
+/// More bytes than any version of the file has.
+const LIMIT: u64 = 1024;
+
+/// What the file says, found without changing or creating it. The inner result is an error if the file is damaged;
+/// `None` if there is none, or it is empty, as a power cut may leave it: a start goes on without it.
+pub(super) fn read(folder: &Path) -> io::Result<Option<Result<HeadMark, BadBytes>>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(folder.join(NAME));
+    match file {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(why),
+        Ok(file) => {
+            let bytes = bytes_of(&file)?;
+            Ok((!bytes.is_empty()).then(|| codec::head_from_bytes(&bytes)))
+        }
+    }
+}
+
+fn bytes_of(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 #[derive(Debug)]
 pub(super) struct HeadFile(File);
@@ -27,16 +53,14 @@ impl HeadFile {
     /// Opens or creates the file; returns also what it says, or `None` if it is new or was truncated
     /// by a power cut.
     pub(super) fn open(folder: &Path) -> io::Result<(HeadFile, Option<HeadMark>)> {
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(folder.join(NAME))?;
-        let mut bytes = Vec::new();
-        file.by_ref().take(1024).read_to_end(&mut bytes)?;
-        let says = codec::head_from_bytes(&bytes).ok();
+        let says = codec::head_from_bytes(&bytes_of(&file)?).ok();
         Ok((HeadFile(file), says))
     }
 

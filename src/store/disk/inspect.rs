@@ -121,17 +121,7 @@ pub fn inspect(
     let marked = read_head(store, &mut found);
     found.acknowledged = marked.map(|head| head.seq);
     found.end = found.acknowledged.unwrap_or_default();
-    let is_copied = |kind: &EngineKind| {
-        which::has_files(&which::copied(store, *kind)).is_ok_and(|has_files| has_files)
-    };
-    let place = match which::in_place(store)? {
-        Some(kind) => Some((kind, which::folder(store, kind))),
-        // A move to another engine that the next start finishes.
-        None => {
-            let kind = EngineKind::ALL.into_iter().find(is_copied);
-            kind.map(|kind| (kind, which::copied(store, kind)))
-        }
-    };
+    let place = which::to_read(store)?;
     found.engine = place.as_ref().map(|(kind, _)| *kind);
     let Some((kind, files)) = place else {
         if found.end > Seq(0) {
@@ -166,17 +156,8 @@ pub fn inspect(
 }
 
 fn read_head(store: &Path, found: &mut StoreInspection) -> Option<HeadMark> {
-    match fs::read(store.join(head_file::NAME)) {
-        // New, or cut off by a power cut: a start goes on without it.
-        Ok(bytes) if bytes.is_empty() => None,
-        Ok(bytes) => match codec::head_from_bytes(&bytes) {
-            Ok(marked) => Some(marked),
-            Err(why) => {
-                found.add(DamagedPart::Head, why);
-                None
-            }
-        },
-        Err(why) if why.kind() == io::ErrorKind::NotFound => None,
+    match head_file::read(store) {
+        Ok(said) => said?.map_err(|why| found.add(DamagedPart::Head, why)).ok(),
         Err(why) => {
             found.add(DamagedPart::Head, why);
             None

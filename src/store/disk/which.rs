@@ -8,7 +8,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::OpenFault;
+use super::{OpenFault, head_file};
+use crate::core::Seq;
 use crate::store::engine::EngineKind;
 
 /// The ending of an engine's folder that holds a whole and verified copy.
@@ -25,7 +26,7 @@ pub(super) fn copied(store: &Path, kind: EngineKind) -> PathBuf {
 }
 
 /// The engine to open in a folder, which must exist and be locked; finishes a move that was interrupted. `asked` is
-/// the configured one. A new store gets it, or the default.
+/// the configured one. A new store gets it, or the default; an existing one stays on its own, whatever the default is.
 pub(super) fn to_open(store: &Path, asked: Option<EngineKind>) -> Result<EngineKind, OpenFault> {
     let disk = |why| OpenFault::Folder {
         path: store.to_path_buf(),
@@ -43,8 +44,34 @@ pub(super) fn to_open(store: &Path, asked: Option<EngineKind>) -> Result<EngineK
             asked,
         }),
         (Some(holds), _) => Ok(holds),
-        (None, asked) => Ok(asked.unwrap_or(EngineKind::DEFAULT)),
+        (None, asked) => match head_file::read(store).map_err(disk)? {
+            // A new store beside it would be in the way of the files that have to come back.
+            Some(Ok(head)) if head.seq > Seq(0) => Err(OpenFault::Damaged {
+                path: store.to_path_buf(),
+                why: format!(
+                    "it holds the files of no storage engine (a folder {}), but entry {} had been acknowledged ({})",
+                    EngineKind::ALL.map(EngineKind::name).join(" or "),
+                    head.seq.0,
+                    store.join(head_file::NAME).display()
+                ),
+            }),
+            _ => Ok(asked.unwrap_or(EngineKind::DEFAULT)),
+        },
     }
+}
+
+/// The engine of a store that is only looked at, and the folder of its files; `None` if the folder holds none.
+///
+/// # Errors
+/// [`OpenFault`] if it holds several, or cannot be read.
+pub(super) fn to_read(store: &Path) -> Result<Option<(EngineKind, PathBuf)>, OpenFault> {
+    if let Some(kind) = in_place(store)? {
+        return Ok(Some((kind, folder(store, kind))));
+    }
+    // A move to another engine that the next start finishes.
+    let waits = |kind: &EngineKind| has_files(&copied(store, *kind)).is_ok_and(|has| has);
+    let kind = EngineKind::ALL.into_iter().find(waits);
+    Ok(kind.map(|kind| (kind, copied(store, kind))))
 }
 
 /// The engine that is in place in a folder; `None` if the folder holds none yet.

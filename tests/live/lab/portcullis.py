@@ -21,6 +21,15 @@ def binary():
     return path
 
 
+# The storage engine of the program under test: the default one, except where every run tests the other one too.
+ENGINES = {"prosody-13": "sled"}
+
+
+def engine(server):
+    """The engine to configure for a server; None for the default. PORTCULLIS_ENGINE sets it for all."""
+    return os.environ.get("PORTCULLIS_ENGINE") or ENGINES.get(getattr(server, "name", None))
+
+
 def value(v):
     if isinstance(v, dict):
         return "{ " + ", ".join(f"{k} = {value(one)}" for k, one in v.items()) + " }"
@@ -67,7 +76,7 @@ class Portcullis:
             "admins": [server.jid("admin")],
             "moderators": [server.jid("moderator")],
             "component": {"domain": server.component, "server": f"127.0.0.1:{server.port}", "secret": SECRET},
-            "store": {"path": str(self.path / "store"), "engine": os.environ.get("PORTCULLIS_ENGINE")},
+            "store": {"path": str(self.path / "store"), "engine": engine(server)},
             "record": {"seal_key_file": str(key), "ejabberd_cookie_file": str(cookie) if cookie else None},
             "http": {"listen": f"127.0.0.1:{self.http}"},
             "log": {"format": "text", "level": log_level},

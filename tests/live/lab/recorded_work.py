@@ -26,7 +26,7 @@ class Program(Portcullis):
     """portcullis on a store of its own and without a server."""
 
     def __init__(self, engine, store=None):
-        super().__init__(NOBODY, store={"engine": engine} if engine != "sled" else {}, http={"listen": None})
+        super().__init__(NOBODY, store={"engine": engine}, http={"listen": None})
         self.store = self.path / "store"
         if store:
             self.store = store
