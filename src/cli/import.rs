@@ -80,11 +80,12 @@ async fn carry_out(store: &Path, typed: &ImportArgs) -> Result<u8, Stop> {
     if typed.dry_run {
         return tell(typed, format, &read, &foreseen, true);
     }
-    if !typed.yes
-        && foreseen.changes()
-        && !agree(&summary(format, &read, &foreseen, true), typed.json)?
-    {
-        return Ok(1);
+    if !typed.yes && foreseen.changes() {
+        if !agree(&summary(format, &read, &foreseen, true), typed.json)? {
+            return Ok(1);
+        }
+        // A person may think for longer than a connection may be idle.
+        daemon = Daemon::connect(store).await?;
     }
     let tally = match foreseen.changes() {
         true => send(&mut daemon, &read, false).await?,

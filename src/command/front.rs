@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use xmpp_parsers::jid::BareJid;
 
-use crate::core::{Role, Timestamp};
+use crate::core::{Account, Role, Timestamp};
 
 /// Maximum number of role holders in a room that are listed by name.
 pub const HOLDERS: usize = 50;
@@ -55,6 +55,8 @@ pub struct RoomStatus {
     pub grants: [Role; 3],
     /// Occupants with a role granted by the room, sorted; at most [`HOLDERS`].
     pub holders: Vec<(BareJid, Role)>,
+    /// Accounts of the occupants to whom the room grants the role admin.
+    pub admins: Vec<Account>,
     /// Whether anybody can enter and read; `None` if the room does not say.
     pub public: Option<bool>,
     /// Why we are not in; `None` if we are, or did not try yet.

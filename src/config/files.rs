@@ -28,9 +28,18 @@ pub(super) fn read_private(
     path: &Path,
     denied: fn(&Path) -> String,
 ) -> Result<Zeroizing<String>, String> {
+    read_private_as(uzers::get_effective_uid(), path, denied)
+}
+
+/// [`read_private`] for a program that runs as the user `us`.
+fn read_private_as(
+    us: u32,
+    path: &Path,
+    denied: fn(&Path) -> String,
+) -> Result<Zeroizing<String>, String> {
     let (text, metadata) = read(path, MAX_SECRET_FILE, denied)?;
     refuse_open(path, &metadata)?;
-    match is_trusted(metadata.uid(), uzers::get_effective_uid()) {
+    match is_trusted(metadata.uid(), us) {
         true => Ok(text),
         false => Err(format!(
             "{} holds a secret, but belongs to user {}, who can replace it; {}",
@@ -48,12 +57,16 @@ fn is_trusted(owner: u32, us: u32) -> bool {
     us == ROOT || owner == us || owner == ROOT
 }
 
-/// Who else can change the configuration, which names the admins.
+/// Who else than the user `us`, whom we run as, can change the configuration, which names the admins.
 ///
 /// # Errors
 /// Every user of the machine can, in the file or by putting another in its place. `Some`: its group or its owner can, which
 /// may be meant.
-pub(super) fn who_may_change(path: &Path, metadata: &Metadata) -> Result<Option<String>, String> {
+pub(super) fn who_may_change(
+    us: u32,
+    path: &Path,
+    metadata: &Metadata,
+) -> Result<Option<String>, String> {
     let shown = path.display();
     let mode = metadata.mode();
     if mode & OTHERS_WRITE != 0 {
@@ -83,7 +96,7 @@ pub(super) fn who_may_change(path: &Path, metadata: &Metadata) -> Result<Option<
         )));
     }
     let owner = metadata.uid();
-    let is_others = !is_trusted(owner, uzers::get_effective_uid());
+    let is_others = !is_trusted(owner, us);
     Ok(is_others.then(|| {
         format!(
             "{shown} belongs to user {owner}, who may change it and name admins; if that is not meant: chown root {}",
@@ -208,7 +221,8 @@ mod tests {
         let set = |path: &Path, mode| {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
         };
-        let judged = || who_may_change(&path, &path.metadata().unwrap());
+        let us = uzers::get_effective_uid();
+        let judged = || who_may_change(us, &path, &path.metadata().unwrap());
         for (mode, expected) in [
             (0o644, "Ok(None)"),
             (0o600, "Ok(None)"),
@@ -240,6 +254,24 @@ mod tests {
         ] {
             assert_eq!(is_trusted(owner, us), trusted, "{owner} for {us}");
         }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seal.key");
+        fs::write(&path, "s3cr3t").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        // Root can give the file to somebody; for anybody else it is their own.
+        let owner = match uzers::get_effective_uid() {
+            0 => 1000,
+            user => user,
+        };
+        std::os::unix::fs::chown(&path, Some(owner), None).unwrap();
+        let read_by = |us| read_private_as(us, &path, hand_over);
+        let why = read_by(owner + 1).unwrap_err();
+        assert!(why.contains("who can replace it; give it to"), "{why}");
+        assert_eq!(read_by(owner).unwrap().as_str(), "s3cr3t");
+        let judged_by = |us| who_may_change(us, &path, &path.metadata().unwrap()).unwrap();
+        let why = judged_by(owner + 1).unwrap();
+        assert!(why.contains("who may change it and name admins"), "{why}");
+        assert_eq!(judged_by(owner), None);
     }
 
     #[test]

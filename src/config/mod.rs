@@ -182,7 +182,7 @@ fn read<T>(
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut reader = FileReader::new(folder, env, &text, only);
     reader.open_to_others = files::refuse_open(path, &metadata).err();
-    match files::who_may_change(path, &metadata) {
+    match files::who_may_change(uzers::get_effective_uid(), path, &metadata) {
         Ok(None) => {}
         Ok(Some(said)) => reader.found.odd(None, said),
         Err(said) => reader.found.wrong(None, said),

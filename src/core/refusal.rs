@@ -17,8 +17,8 @@ pub enum Refusal {
     OwnAddress(Subject, IpAddr),
     /// The configuration exempts the subject; with the exemption.
     Exempt(Subject, String),
-    /// The actor is no admin, and the subject is an admin's, an exempt account's, or an address that an admin logs in
-    /// from.
+    /// The subject is of an admin above the actor, an address that such an admin logs in from, or an exempt account
+    /// while the actor is no admin.
     Above(Subject),
     /// The account is not on this server; with the server's virtual hosts.
     NotHere(Subject, Vec<String>),

@@ -233,6 +233,19 @@ mod tests {
     }
 
     #[test]
+    fn a_link_in_the_place_of_a_new_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = FrameFile::new(folder.path(), "rows");
+        let theirs = folder.path().join("theirs");
+        fs::write(&theirs, "theirs").unwrap();
+        std::os::unix::fs::symlink(&theirs, folder.path().join("rows.new")).unwrap();
+        replace(&file, &[b"one"]);
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        assert_eq!(read(&file).0, [b"one"]);
+        assert!(!file.path().is_symlink());
+    }
+
+    #[test]
     fn what_is_cut_off_or_changed_ends_the_reading() {
         let folder = tempfile::tempdir().unwrap();
         let file = FrameFile::new(folder.path(), "rows");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis::command::Context;
 use portcullis::core::{
-    Action, Actor, EntryPoint, ExemptionOrder, HistoryOrder, Origin, Role, Subject, Term,
+    Action, Actor, EntryPoint, ExemptionOrder, HistoryOrder, Origin, Policy, Role, Subject, Term,
 };
 use portcullis::exchange::export::{ExportSelection, Piece, export_piece};
 use portcullis::exchange::import::{ImportTally, Importer, import_all};
@@ -269,4 +269,61 @@ async fn a_dry_run_names_wide_networks_and_accounts_that_nobody_has() {
     assert_eq!(foreseen.endless, 0, "forever is the usual here");
     let done = taken(&world, Format::Plain, text, false).await;
     assert_eq!(done.banned, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_names_what_is_wide_in_exemptions_and_history_and_bans_without_an_end() {
+    let here = World::new(FakeServer::new(true));
+    here.ban("10.0.0.0/8", Some("1d")).await;
+    let allow = Action::Exemption(ExemptionOrder::Grant {
+        term: None,
+        comment: "a provider".into(),
+    });
+    here.engine
+        .submit_one(order("2000::/3", allow))
+        .await
+        .unwrap();
+    let nothing = ExportSelection {
+        bans: false,
+        exemptions: false,
+        history: false,
+        personal: true,
+    };
+    let there = World::new(FakeServer::new(true));
+    for (wanted, wide) in [
+        (
+            ExportSelection {
+                bans: true,
+                ..nothing
+            },
+            vec!["10.0.0.0/8"],
+        ),
+        (
+            ExportSelection {
+                exemptions: true,
+                ..nothing
+            },
+            vec!["2000::/3"],
+        ),
+        (
+            ExportSelection {
+                history: true,
+                ..nothing
+            },
+            vec!["10.0.0.0/8", "2000::/3"],
+        ),
+    ] {
+        let text = given(&here, wanted).await;
+        let foreseen = taken(&there, Format::Portcullis, &text, true).await;
+        let names = foreseen.wide.first.iter();
+        let names: Vec<&str> = names.map(|name| name.split(' ').next().unwrap()).collect();
+        assert_eq!(names, wide, "{text}");
+        assert_eq!(foreseen.wide.number, wide.len());
+    }
+    let mut policy = Policy::clone(&there.engine.policy());
+    policy.default_term = Term::For(Duration::from_secs(86_400));
+    there.engine.set_policy(policy);
+    let text = "a@example.org forever spam\nb@example.org 1d spam\n";
+    let foreseen = taken(&there, Format::Plain, text, true).await;
+    assert_eq!((foreseen.banned, foreseen.endless), (2, 1));
 }

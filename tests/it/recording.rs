@@ -290,3 +290,18 @@ async fn a_recording_that_cannot_be_written_costs_nothing_else() {
     assert_eq!(bans.len(), 1);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_follows_no_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let theirs = folder.path().join("theirs");
+    fs::write(&theirs, "theirs\n").unwrap();
+    std::os::unix::fs::symlink(&theirs, &settings.file).unwrap();
+    let mut story = Recorded::new(settings);
+    for _ in 0..5 {
+        story.fail("alice@example.org", "203.0.113.7").await;
+    }
+    assert_eq!(story.end().await.len(), 1);
+    assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs\n");
+}

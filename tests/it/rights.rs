@@ -1,7 +1,7 @@
 //! Who may do what, over whom: every command for every role, by form and by chat line.
 
 use portcullis::command::{Place, Spec, permitted, specs};
-use portcullis::core::{Account, Attempt, LoginOutcome, Rights, Role, Subject};
+use portcullis::core::{Account, Attempt, LoginOutcome, Policy, Rights, Role, Subject};
 use portcullis::front::Roles;
 use xmpp_parsers::jid::Jid;
 
@@ -366,4 +366,84 @@ async fn a_moderator_locks_out_and_kicks_no_admin() {
         text.starts_with("Extended #3"),
         "the admin was not there for long: {text}"
     );
+}
+
+/// Reports that an account logged in from an address just now.
+async fn logged_in(bot: &Bot, account: &str, address: &str) {
+    let login = Attempt {
+        account: Account::from_jid(&Jid::new(account).unwrap()),
+        address: address.parse().ok(),
+        outcome: LoginOutcome::Success,
+        unknown: false,
+        at: bot.world.engine.now(),
+    };
+    bot.world.admission.report(vec![login]).await.unwrap();
+}
+
+async fn refuses_to_reach_up(bot: &Bot, who: &str, lines: &[&str]) {
+    for line in lines {
+        let text = bot.chat(who, line).await;
+        assert!(text.contains("needs the role admin"), "{line}: {text}");
+        assert!(text.contains("Nothing was done"), "{line}: {text}");
+        bot.pass(11);
+    }
+    assert_eq!(bot.world.engine.read(|ledger| ledger.folded().0), 0);
+    assert_eq!(bot.world.server.done(), [""; 0]);
+}
+
+/// An admin, one of `root.example` alone, another such, and a moderator.
+async fn with_admins_of_one_host() -> Bot {
+    let bot = Bot::new();
+    let account = |text| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
+    let local = || Rights::on(Role::Admin, ["root.example"]);
+    bot.bot.set_roles(Roles::new([
+        (account(ROOT), Rights::everywhere(Role::Admin)),
+        (account(LOCAL), local()),
+        (account("peer@root.example"), local()),
+        (account(MOD), Rights::everywhere(Role::Moderator)),
+    ]));
+    logged_in(&bot, LOCAL, "203.0.113.9").await;
+    bot
+}
+
+const LOCAL: &str = "local@root.example/x";
+
+#[tokio::test(start_paused = true)]
+async fn a_moderator_locks_out_no_admin_of_a_single_host_and_nobody_whom_the_configuration_exempts()
+{
+    let bot = with_admins_of_one_host().await;
+    let mut policy = Policy::clone(&bot.world.engine.policy());
+    let boss = Subject::parse("boss@a.example").unwrap();
+    policy.exempt_accounts.push(boss.account().unwrap().clone());
+    bot.world.engine.set_policy(policy);
+    let lines = [
+        "ban local@root.example 1d x",
+        "ban local@root.example from 203.0.113.9 1d x",
+        "ban 203.0.113.9 1d x",
+        "kick local@root.example",
+        "ban boss@a.example from 192.0.2.1 1d x",
+        "kick boss@a.example",
+    ];
+    refuses_to_reach_up(&bot, MOD, &lines).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_of_a_single_host_locks_out_and_kicks_no_admin_of_all() {
+    let bot = with_admins_of_one_host().await;
+    let lines = [
+        "ban root@root.example from 203.0.113.9 1d x",
+        "kick root@root.example",
+        "kick root@root.example/x",
+    ];
+    refuses_to_reach_up(&bot, LOCAL, &lines).await;
+    // Others like them are not above them.
+    let text = bot
+        .chat(LOCAL, "ban peer@root.example from 192.0.2.1 1d x")
+        .await;
+    assert!(text.starts_with("Banned #1"), "{text}");
+    bot.pass(11);
+    let text = bot
+        .chat(ROOT, "ban local@root.example from 192.0.2.1 1d x")
+        .await;
+    assert!(text.starts_with("Banned #2"), "{text}");
 }

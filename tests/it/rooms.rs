@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use minidom::Element;
 use portcullis::command::Context;
-use portcullis::core::{Role, Timestamp};
+use portcullis::core::{Account, Attempt, LoginOutcome, Role, Timestamp};
 use portcullis::front::rooms::{RoleGrants, SILENCE, Settings};
 use portcullis::front::{Bot, Notices, Router};
 use portcullis::xmpp::iq::{Asker, Routed};
@@ -13,7 +13,7 @@ use portcullis::xmpp::link::{Incoming, Link};
 use portcullis::xmpp::wire::Wire;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use xmpp_parsers::jid::BareJid;
+use xmpp_parsers::jid::{BareJid, Jid};
 
 use crate::support::bot::roles;
 use crate::support::scripted::{DOMAIN, Peer, Scripted, settings};
@@ -741,4 +741,51 @@ async fn a_person_of_the_same_name_outside_of_the_room_has_not_its_rights() {
     )).await;
     let answer = stage.hear().await;
     assert_eq!(answer.attr("type"), Some("error"), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moderator_by_the_room_locks_out_no_admin_and_no_admin_by_the_room_is_locked_out() {
+    let mut stage = Stage::inside(false).await;
+    stage
+        .occupant("Mo", "mo@elsewhere.example/x", "admin")
+        .await;
+    stage.occupant("Rita", "rita@example.org/x", "owner").await;
+    for (account, address) in [
+        ("admin@example.org", "203.0.113.9"),
+        ("rita@example.org", "203.0.113.10"),
+    ] {
+        let login = Attempt {
+            account: Account::from_jid(&Jid::new(account).unwrap()),
+            address: address.parse().ok(),
+            outcome: LoginOutcome::Success,
+            unknown: false,
+            at: stage.world.engine.now(),
+        };
+        stage.world.admission.report(vec![login]).await.unwrap();
+    }
+    for line in [
+        "!ban admin@example.org 1d x",
+        "!ban admin@example.org from 192.0.2.1 1d x",
+        "!ban 203.0.113.9 1d x",
+        "!kick admin@example.org",
+        "!ban rita@example.org 1d x",
+        "!ban rita@example.org from 192.0.2.1 1d x",
+        "!ban 203.0.113.10 1d x",
+        "!kick rita@example.org",
+    ] {
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        stage.says("Mo", "groupchat", line).await;
+        let text = stage.room_told().await;
+        assert!(text.contains("needs the role admin"), "{line}: {text}");
+    }
+    assert_eq!(stage.world.engine.read(|ledger| ledger.folded().0), 0);
+    // Outside of the room nothing makes her an admin.
+    let left = format!("<x xmlns='{NS_USER}'><item affiliation='owner' role='none'/></x>");
+    stage.presence("Rita", "unavailable", &left).await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    stage
+        .says("Mo", "groupchat", "!ban rita@example.org 1d x")
+        .await;
+    let text = stage.room_told().await;
+    assert!(text.contains("Banned #1 rita@example.org"), "{text}");
 }

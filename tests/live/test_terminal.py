@@ -11,6 +11,8 @@ import struct
 import subprocess
 import tempfile
 import termios
+import threading
+import time
 
 import pytest
 
@@ -96,8 +98,8 @@ def test_exit_codes_questions_and_standard_input(site, server, shell, fresh):
     assert (piped.returncode, piped.stderr) == (0, ""), piped
 
 
-def on_a_terminal(site, *args, answer="", columns=70):
-    """Runs the program on its own terminal; returns what it shows, and the exit code."""
+def on_a_terminal(site, *args, answer="", columns=70, thinking=0):
+    """Runs the program on its own terminal; a question is answered after `thinking` seconds. Returns what it shows, and the exit code."""
     pid, screen = pty.fork()
     if pid == 0:
         os.execve(site.bot.binary, ["portcullis", *map(str, args), "-c", str(site.bot.config)], {"TERM": "xterm"})
@@ -112,6 +114,7 @@ def on_a_terminal(site, *args, answer="", columns=70):
             break
         shown += part
         if answer and b"[y/N]" in shown:
+            time.sleep(thinking)
             os.write(screen, answer.encode())
             answer = ""
     return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -129,6 +132,28 @@ def test_a_person_is_asked_and_sees_a_table_that_fits(site):
     assert len(table) == 1 and len(table[0]) <= 70 and table[0].endswith("…"), shown
     assert "\x1b[1mNumber" in shown, shown
     on_a_terminal(site, "unban", "10.0.0.0/8")
+
+
+@pytest.mark.only("prosody")  # it takes a minute and is the same on all servers
+def test_a_person_may_think_for_longer_than_a_connection_may_be_idle(site, tmp_path):
+    names = tmp_path / "list"
+    names.write_text("11.0.0.0/8 1h imported\n")
+    told = {}
+
+    def ask(*args):
+        told[args[0]] = on_a_terminal(site, *args, answer="y\n", thinking=62)
+
+    asked = [threading.Thread(target=ask, args=args) for args in [("ban", "10.0.0.0/8", "1h"), ("import", str(names))]]
+    for one in asked:
+        one.start()
+    for one in asked:
+        one.join()
+    try:
+        must_say(BANNED_UNTIL, told["ban"][0], who="10.0.0.0/8")
+        must_say(r"1 ban began", told["import"][0])
+        assert [code for _, code in told.values()] == [0, 0], told
+    finally:
+        on_a_terminal(site, "unban", "10.0.0.0/8", "11.0.0.0/8", "--yes")
 
 
 def test_another_user_of_the_machine_is_refused(site, server):

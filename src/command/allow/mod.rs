@@ -102,7 +102,7 @@ fn blame(why: &Refusal) -> &'static str {
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let allow = Allow::parse(call, context)?;
-    if let Some(why) = context.would_refuse(allow.order(call)) {
+    if let Some(why) = context.would_refuse(allow.order(call), &call.caller.rights) {
         let text = phrases::refusal(&why, call.caller.role());
         return Ok(Outcome::refused(Problem::new(blame(&why), text)));
     }

@@ -102,13 +102,14 @@ impl BanCall {
     fn refusals(&mut self, call: &Request<'_>, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
         let mut problems: Vec<Problem> = Vec::new();
         for subject in self.subjects.clone() {
-            let role = call.caller.rights.over(&subject);
-            let mut refusal = context.would_refuse(self.order(call, &subject, own));
+            let rights = &call.caller.rights;
+            let role = rights.over(&subject);
+            let mut refusal = context.would_refuse(self.order(call, &subject, own), rights);
             let may_force = self.force && role == Role::Admin;
             let by_force = refusal.as_ref().filter(|_| may_force);
             if let Some(question) = by_force.and_then(text::ask_by_force) {
                 self.forced.push((subject.clone(), question));
-                refusal = context.would_refuse(self.order(call, &subject, own));
+                refusal = context.would_refuse(self.order(call, &subject, own), rights);
             }
             if let Some(why) = refusal {
                 let problem = Problem::new(blame(&why), text::refusal_to_ban(&why, role));

@@ -32,7 +32,7 @@ pub(in crate::command) async fn carry_out<T>(
     for piece in things.chunks(AT_ONCE) {
         let orders = piece
             .iter()
-            .map(|thing| context.informed(order(thing)).into())
+            .map(|thing| context.informed(order(thing), &call.caller.rights).into())
             .collect();
         let answers = context.engine.submit(orders).await;
         for (thing, answer) in piece.iter().zip(answers) {

@@ -53,8 +53,10 @@ pub(in crate::command) async fn carry_out(
     context: &Context,
 ) -> Result<Vec<TargetResult>, EarlyOutcome> {
     let subjects: Vec<Subject> = orders.iter().map(|order| order.subject.clone()).collect();
-    let orders = orders.into_iter().map(|order| context.informed(order));
-    let orders = orders.map(Intent::Order).collect();
+    let rights = &call.caller.rights;
+    let orders = orders.into_iter();
+    let orders = orders.map(|order| context.informed(order, rights).into());
+    let orders: Vec<Intent> = orders.collect();
     let answers = context.engine.submit(orders).await;
     if let ([subject], [Ok(Ruling::Refused(why))]) = (&subjects[..], &answers[..]) {
         let text = phrases::refusal(why, call.caller.rights.over(subject));

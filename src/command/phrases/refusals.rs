@@ -18,7 +18,7 @@ pub(crate) fn why_refused(why: &Refusal) -> String {
         }
         Refusal::Above(subject) => match subject.whose() {
             Some(account) => format!(
-                "{account} is an admin, or exempt by the configuration; to ban or kick it, also from one place only, needs the role admin."
+                "{account} is an admin, or exempt by the configuration; to ban or kick it, also from one place only, needs the role admin: everywhere, if it is an admin everywhere."
             ),
             None => format!(
                 "An admin logs in from {subject}; to ban it or to end sessions there needs the role admin."

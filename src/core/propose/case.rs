@@ -64,14 +64,15 @@ impl<'a> Case<'a> {
         self.permits_own_address()
     }
 
-    /// Whoever is no admin may not keep out or kick those who can correct it: admins, the accounts that the configuration
-    /// exempts, and the addresses that admins log in from.
+    /// Nobody may keep out or kick those above them, who can correct it: admins, and the addresses that admins log in
+    /// from; and whoever is no admin, the accounts that the configuration exempts.
     pub(in crate::core) fn permits_upward(&self) -> Result<(), Refusal> {
         let (subject, exempt) = (&self.order.subject, &self.policy.exempt_accounts);
         let is_exempt = subject
             .whose()
             .is_some_and(|account| exempt.contains(account));
-        match self.order.actor.role < Role::Admin && (is_exempt || self.order.reaches_admin) {
+        let is_exempt = is_exempt && self.order.actor.role < Role::Admin;
+        match is_exempt || self.order.reaches_admin {
             true => Err(Refusal::Above(subject.clone())),
             false => Ok(()),
         }

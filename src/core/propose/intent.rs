@@ -46,8 +46,8 @@ pub struct Order {
     pub own_account: Option<Account>,
     /// The addresses the actor is connected from, as far as the server reports them.
     pub own_addresses: Vec<IpAddr>,
-    /// Whether an admin logged in from the address that the order is about, lately enough to be at home there; or it is
-    /// about the account of one. Only for orders of somebody who is no admin.
+    /// Whether an admin above the actor logged in from the address that the order is about, lately enough to be at home
+    /// there; or it is about the account of one.
     pub reaches_admin: bool,
     /// The command that the order is part of, alone or with others; `None` if a person gave no command.
     pub command: Option<CommandId>,

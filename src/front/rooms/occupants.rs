@@ -6,7 +6,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::settings::RoleGrants;
 use crate::command::HOLDERS;
-use crate::core::Role;
+use crate::core::{Account, Role};
 use crate::xmpp::payload::muc::{Affiliation, UserStatus};
 
 /// Maximum number of occupants that are known; commands of others are ignored.
@@ -65,6 +65,14 @@ impl Occupants {
             }
         }
         holders.into_iter().take(HOLDERS).collect()
+    }
+
+    /// The accounts of all to whom the room grants the role admin.
+    pub(super) fn admins(&self, grants: RoleGrants) -> Vec<Account> {
+        let all = self.0.values();
+        let admins = all.filter(|one| grants.to(one.affiliation) >= Role::Admin);
+        let accounts = admins.filter_map(|one| Account::from_jid(one.jid.as_ref()?));
+        accounts.collect()
     }
 
     /// Number of occupants whose real JID we do not see.

@@ -159,6 +159,7 @@ impl Room {
             faceless: self.occupants.faceless(),
             grants: self.settings.grants.all(),
             holders: self.occupants.holders(self.settings.grants),
+            admins: self.occupants.admins(self.settings.grants),
             public: self.public,
             trouble: self.trouble.clone().filter(|_| self.nick().is_none()),
             again,
