@@ -92,19 +92,33 @@ impl Subject {
         }
         let words: Vec<&str> = text.split_whitespace().collect();
         match &words[..] {
-            [guard, of, account] if [*guard, *of] == GUARD_OF => {
+            [guard, of, account] if is_guard_of(guard, of) => {
                 return Self::parse_jid(account).map(|subject| match subject {
                     Subject::Account(account) => Subject::Guard(account),
                     other => other,
                 });
             }
-            [account, from, place] if *from == FROM => {
+            [account, from, place] if is_from(from) => {
                 let account = Self::parse_jid(account)?;
-                let place = Self::parse(place)?;
+                let place = match Self::parse(place) {
+                    // It has the shape of another kind only because something is wrong with it.
+                    Err(BadSubject::Bare(_) | BadSubject::Domain(_) | BadSubject::Jid { .. })
+                        if is_place(place) =>
+                    {
+                        return Err(BadSubject::Pair(text.to_owned()));
+                    }
+                    place => place?,
+                };
                 return match (account, place.net()) {
                     (Subject::Account(account), Some(net)) => Ok(Subject::Pair(account, net)),
                     _ => Err(BadSubject::Pair(text.to_owned())),
                 };
+            }
+            // Everything behind the slash of a JID is its resource, which a ban of the account would leave out.
+            [account, from, place, ..]
+                if account.contains('@') && is_from(from) && is_place(place) =>
+            {
+                return Err(BadSubject::Pair(text.to_owned()));
             }
             _ => {}
         }
@@ -144,9 +158,11 @@ impl Subject {
     /// [`BadSubject`] says what is wrong and what to write.
     pub fn take(words: &[&str]) -> Result<(Subject, usize), BadSubject> {
         if let Some(three) = words.get(..3) {
-            let is_pair = three[1] == FROM && three[0].contains('@');
+            let is_pair = is_from(three[1]) && three[0].contains('@');
             match Self::parse(&three.join(" ")) {
-                Ok(subject) if is_pair || three[..2] == GUARD_OF => return Ok((subject, 3)),
+                Ok(subject) if is_pair || is_guard_of(three[0], three[1]) => {
+                    return Ok((subject, 3));
+                }
                 // The account alone would be a wider ban than what is written.
                 Err(why) if is_pair && is_place(three[2]) => return Err(why),
                 _ => {}
@@ -309,11 +325,30 @@ fn why_no_jid(why: &xmpp_parsers::jid::Error) -> &'static str {
     }
 }
 
-/// Whether a word is meant as an address or network, valid or not.
-fn is_place(word: &str) -> bool {
-    let is_digits =
-        word.starts_with(|c: char| c.is_ascii_digit()) && word.contains(['.', ':', '/']);
-    is_digits
+/// Whether a word separates an account from its place: `from`, however it is written.
+pub fn is_from(word: &str) -> bool {
+    word.trim_end_matches(':').eq_ignore_ascii_case(FROM)
+}
+
+/// Whether two words precede the account of a lockdown: `guard of`, however it is written.
+pub fn is_guard_of(guard: &str, of: &str) -> bool {
+    guard.eq_ignore_ascii_case(GUARD_OF[0]) && of.eq_ignore_ascii_case(GUARD_OF[1])
+}
+
+/// Whether a word is meant as an address or network, valid or not: also with a typing error, a port, or marks around
+/// it, as in `(203.0.113.7)` and `[203.0.113.7]:5222`.
+pub fn is_place(word: &str) -> bool {
+    let is_dot = |c: char| matches!(c, '.' | ',' | '。' | '．' | '｡');
+    let inside = word.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let begins_as_one =
+        inside.starts_with(char::is_numeric) && inside.contains(|c| is_dot(c) || ":/".contains(c));
+    let has_octets = word
+        .split(|c: char| !c.is_numeric() && !is_dot(c))
+        .any(|part| part.split(is_dot).filter(|octet| !octet.is_empty()).count() > 2);
+    let has_groups = word.matches(':').count() > 1;
+    begins_as_one
+        || has_octets
+        || has_groups
         || match Subject::parse(word) {
             Ok(subject) => subject.net().is_some(),
             Err(why) => matches!(
@@ -421,14 +456,51 @@ mod tests {
         assert_eq!((pair.kind(), used), ("pair", 3));
         let (account, used) = Subject::take(&["alice@example.org", "from", "hell"]).unwrap();
         assert_eq!((account.kind(), used), ("account", 1));
+    }
+
+    #[test]
+    fn an_account_from_something_like_an_address_is_never_the_account() {
         for place in [
             "203.0.113.700",
             "2001:db8::/129",
             "2001:db8::x",
             "fe80::1%eth0",
+            "(203.0.113.7)",
+            "<203.0.113.7>",
+            "]203.0.113.7",
+            "[203.0.113.7]:5222",
+            "203.0.113.7:5222",
+            "[2001:db8::7]:5222",
+            "::ffff:203.0.113.700",
+            "ip:203.0.113.7",
+            "l92.0.2.7",
+            "bob@203.0.113.7",
+            "203,0,113,7",
+            "２０３．０．１１３．７",
+            "http://203.0.113.7/",
         ] {
-            let taken = Subject::take(&["alice@example.org", "from", place]);
-            assert!(taken.is_err(), "{place}: {taken:?}");
+            for from in ["from", "From", "FROM", "from:"] {
+                let taken = Subject::take(&["alice@example.org", from, place, "1h"]);
+                assert!(taken.is_err(), "{from} {place}: {taken:?}");
+                let account = format!("alice@example.org/x {from} {place}");
+                assert!(Subject::parse(&account).is_err(), "{account}");
+                assert!(
+                    Subject::parse(&format!("{account} 1h")).is_err(),
+                    "{account}"
+                );
+            }
+        }
+        for from in ["From", "FROM", "from:"] {
+            let taken = Subject::take(&["alice@example.org", from, "203.0.113.7"]);
+            assert_eq!(
+                taken.map(|(pair, _)| pair.to_string()).as_deref(),
+                Ok("alice@example.org from 203.0.113.7")
+            );
+        }
+        check("Guard Of alice@example.org", "guard of alice@example.org");
+        for reason in ["hell", "example.net", "3"] {
+            let (account, used) = Subject::take(&["alice@example.org", "from", reason]).unwrap();
+            assert_eq!((account.kind(), used), ("account", 1), "{reason}");
         }
     }
 

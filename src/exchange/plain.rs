@@ -4,7 +4,7 @@
 
 use super::{ImportedBan, Pile, Reading, said, subject};
 use crate::command::phrases;
-use crate::core::subject::BadSubject;
+use crate::core::subject::{BadSubject, is_guard_of};
 use crate::core::{Subject, Term};
 
 pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
@@ -44,7 +44,7 @@ fn one(line: &str, reading: &Reading) -> Result<(Subject, ImportedBan), String> 
 /// A subject whose account has no domain: `bob`, `bob from 203.0.113.7` or `guard of bob`.
 fn unqualified(all: &[&str], host: Option<&str>) -> Result<(Subject, usize), String> {
     let at = match all {
-        ["guard", "of", _, ..] => 2,
+        [guard, of, _, ..] if is_guard_of(guard, of) => 2,
         _ => 0,
     };
     let account = subject(all.get(at).copied().unwrap_or_default(), host)?.to_string();
@@ -109,6 +109,10 @@ guard of dave@example.org 3d
 mallory from hell
 alice@example.org from [203.0.113.7] 1h pair
 alice@example.org from \"203.0.113.700\" 1h pair
+eve From 203.0.113.9
+Guard of carol
+alice@example.org from ]02;.0.113.9 1h pair
+alice@example.org from [203.0.113.7]:5222 1h pair
 ";
         assert_eq!(
             told(Format::Plain, text),
@@ -118,9 +122,12 @@ alice@example.org from \"203.0.113.700\" 1h pair
                 "5 guard of dave@example.org | 2026-11-30T09:00:00Z, imported: ",
                 "6 mallory@example.org | forever, imported: from hell",
                 "7 alice@example.org from 203.0.113.7 | 2026-11-27T10:00:00Z, imported: pair",
+                "9 eve@example.org from 203.0.113.9 | forever, imported: ",
                 "bad 1: \"203.0.113.700\" is not a valid address; write for example 203.0.113.7 or 2001:db8::7.",
                 "bad 3: \"203.0.113.700\" is not a valid address; write for example 203.0.113.7 or 2001:db8::7.",
                 "bad 8: \"203.0.113.700\" is not a valid address; write for example 203.0.113.7 or 2001:db8::7.",
+                "bad 11: \"alice@example.org from ]02;.0.113.9\" is not an account and a place; write for example alice@example.org from 203.0.113.7.",
+                "bad 12: \"alice@example.org from [203.0.113.7]:5222\" is not an account and a place; write for example alice@example.org from 203.0.113.7.",
             ]
         );
     }

@@ -3,7 +3,7 @@
 use super::sent::{About, ReplyContext};
 use super::{render, text};
 use crate::command::{self, Call, Caller, Field, Place, Problem, Spec, Values, phrases};
-use crate::core::subject::BadSubject;
+use crate::core::subject::{BadSubject, is_from, is_guard_of, is_place};
 use crate::core::words::{self, LineWord, split};
 use crate::core::{EntryPoint, Role, Subject, Term};
 
@@ -281,11 +281,13 @@ fn words_of_one(words: &[LineWord]) -> usize {
         let word = word.filter(|word| !word.quoted || needs_quotes(&word.text));
         word.map_or("", |word| word.text.as_str())
     };
+    // In quotes, too: without its place a ban would be wider.
+    let place = words.get(2).map_or("", |word| word.text.trim());
     let is_pair = plain(0).contains('@')
-        && plain(1) == "from"
-        && !plain(2).contains('@')
-        && names_somebody(plain(2));
-    let is_guard = plain(0) == "guard" && plain(1) == "of" && plain(2).contains('@');
+        && is_from(plain(1))
+        && !place.contains(char::is_whitespace)
+        && (is_place(place) || (!plain(2).contains('@') && names_somebody(plain(2))));
+    let is_guard = is_guard_of(plain(0), plain(1)) && plain(2).contains('@');
     if is_pair || is_guard { 3 } else { 1 }
 }
 
@@ -427,6 +429,11 @@ mod tests {
         );
         check("ban a@b from hell", "a@b||from hell|");
         check("ban a@b from 1.2.3.400 x", "a@b from 1.2.3.400||x|");
+        check("ban a@b From 1.2.3.4 x", "a@b From 1.2.3.4||x|");
+        check("ban a@b from \"1.2.3.4\" x", "a@b from 1.2.3.4||x|");
+        check("ban a@b from (1.2.3.4) x", "a@b from (1.2.3.4)||x|");
+        check("ban a@b from [1.2.3.4]:80 x", "a@b from [1.2.3.4]:80||x|");
+        check("ban a@b \"from 1.2.3.4\"", "a@b||from 1.2.3.4|");
         check("unban guard of a@b sorry", "guard of a@b||sorry|");
         check("unban a@b, guard of a@b", "a@b guard of a@b|||");
     }

@@ -86,9 +86,11 @@ fn as_wide_as_said(entry: &ImportEntry, line: &str, format: Format) {
     } else if format == Format::Plain && matches!(entry.subject, Subject::Account(_)) {
         let whole = |c: char| c.is_whitespace() || c == ',';
         let said: Vec<&str> = line.split(whole).filter(|word| !word.is_empty()).collect();
-        let has_place = said.get(1) == Some(&"from")
+        let has_place = said
+            .get(1)
+            .is_some_and(|from| from.eq_ignore_ascii_case("from"))
             && said.get(2).is_some_and(|place| {
-                let place = place.trim_matches(['"', '[', ']']);
+                let place = place.trim_start_matches(|c: char| !c.is_alphanumeric());
                 place.starts_with(|c: char| c.is_ascii_digit()) && place.contains(['.', ':', '/'])
             });
         assert!(!has_place, "{} without its place: {line:?}", entry.subject);

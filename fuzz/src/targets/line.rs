@@ -18,6 +18,8 @@ pub fn run(data: &[u8]) {
             }
         }
     }
+    // An answer may repeat what was said: without a capital N, "Nothing was done" and "Not done" are our own words.
+    let text = text.replace('N', "n");
     bot::with(async |bot| {
         for line in text.split('\u{1e}').take(8) {
             say(line, bot).await;

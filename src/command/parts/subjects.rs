@@ -4,7 +4,7 @@ use super::text;
 use crate::command::context::Context;
 use crate::command::outcome::Problem;
 use crate::command::phrases;
-use crate::core::subject::BadSubject;
+use crate::core::subject::{BadSubject, is_from};
 use crate::core::{BanId, Subject, words};
 
 /// Name of the field with the subjects.
@@ -120,7 +120,9 @@ fn one(named: &[&str], context: &Context) -> (Result<Subject, String>, usize) {
         return (named, 1);
     }
     match Subject::take(named) {
-        Ok((subject, used)) if used > 1 || named.get(1) != Some(&"from") => (Ok(subject), used),
+        Ok((subject, used)) if used > 1 || !named.get(1).is_some_and(|word| is_from(word)) => {
+            (Ok(subject), used)
+        }
         Err(why @ BadSubject::Apart(_)) => {
             let used = if named[1].starts_with(['/', '\\', '2']) {
                 2
