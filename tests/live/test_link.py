@@ -112,8 +112,8 @@ def test_a_slow_reader_delays_and_loses_nothing(relayed, server, fresh):
 
 
 def test_a_restart_of_the_server_in_the_middle_of_the_work_loses_nothing(alone, server, fresh):
-    """A kill of ejabberd loses the newest rows of mod_last, which Mnesia writes with a delay. ejabberd 24.12 then knows of
-    no login to an account that exists and of no registration, and bans take --force.
+    """A kill of ejabberd loses the newest rows of mod_last, which Mnesia writes with a delay. ejabberd 24.12 then knows
+    of no login to an account that exists and of no registration, and bans take --force.
     """
     with Portcullis(server) as bot:
         users = [fresh() for _ in range(12)]

@@ -99,7 +99,9 @@ def test_exit_codes_questions_and_standard_input(site, server, shell, fresh):
 
 
 def on_a_terminal(site, *args, answer="", columns=70, thinking=0):
-    """Runs the program on its own terminal; a question is answered after `thinking` seconds. Returns what it shows, and the exit code."""
+    """Runs the program on its own terminal; a question is answered after `thinking` seconds. Returns what it shows, and
+    the exit code.
+    """
     pid, screen = pty.fork()
     if pid == 0:
         os.execve(site.bot.binary, ["portcullis", *map(str, args), "-c", str(site.bot.config)], {"TERM": "xterm"})

@@ -266,9 +266,18 @@ local function watch_success(session, handler)
 	end
 end
 
+-- Of a message with an element in it mod_saslauth reads what stands before the element. Its text is not all that counts, then,
+-- and no mechanism has a use for elements (RFC 6120 section 6.5.7).
+local function refuse_elements(session, stanza)
+	if not stanza.tags[1] then return nil; end
+	session.send(st.stanza("failure", { xmlns = xmlns_sasl }):tag("malformed-request"):up());
+	return true;
+end
+
 module:hook("stanza/"..xmlns_sasl..":auth", function (event)
 	local session, stanza = event.origin, event.stanza;
 	if session.type ~= "c2s_unauthed" then return; end
+	if refuse_elements(session, stanza) then return true; end
 	local handler = session.sasl_handler;
 	if not handler or handler.selected then -- mod_saslauth would make a new one now
 		handler = usermanager.get_sasl_handler(host, session);
@@ -280,7 +289,9 @@ end, 1000);
 watch_outcome("stanza/"..xmlns_sasl..":auth");
 
 module:hook("stanza/"..xmlns_sasl..":response", function (event)
-	if event.origin.type == "c2s_unauthed" then return check_next_message(event.origin, xmlns_sasl); end
+	local session = event.origin;
+	if session.type ~= "c2s_unauthed" then return; end
+	return refuse_elements(session, event.stanza) or check_next_message(session, xmlns_sasl);
 end, 1000);
 watch_outcome("stanza/"..xmlns_sasl..":response");
 
@@ -354,7 +365,8 @@ module:wrap_event("stanza/iq/"..xmlns_legacy..":query", function (handlers, even
 	local session, stanza = event.origin, event.stanza;
 	local query = stanza.tags[1];
 	local username, password = query:get_child_text("username"), query:get_child("password");
-	if session.type ~= "c2s_unauthed" or stanza.attr.type ~= "set" or not (username and password) then
+	-- mod_legacyauth does not look at the type of the stanza.
+	if session.type ~= "c2s_unauthed" or not (username and password) then
 		return handlers(event_name, event);
 	end
 	local account = account_of(usernames.normalise(username));

@@ -235,25 +235,42 @@ def test_external_with_a_name_is_asked_before_and_without_one_after(server, port
     assert portcullis.outcomes("carol@localhost") == ["success", "success", "refused", "refused"]
 
 
-def legacy(c, pw=None):
+def legacy(c, pw=None, kind="set"):
     return c.iq(
         "l",
-        "<iq type='set' id='l'><query xmlns='jabber:iq:auth'>"
+        f"<iq type='{kind}' id='l'><query xmlns='jabber:iq:auth'>"
         f"<username>{c.user}</username><password>{pw or c.pw}</password><resource>old</resource></query></iq>",
     )
 
 
-def test_authentication_without_sasl_is_checked_and_reported(server, portcullis):
+@pytest.mark.parametrize("kind", ["set", "get"])
+def test_authentication_without_sasl_is_checked_and_reported(server, portcullis, kind):
+    """mod_legacyauth logs in with a `get` as well."""
     c = RawClient(server, "bob")
-    assert "not-authorized" in legacy(c, "wrong")
-    assert "result" in legacy(c)
+    assert "not-authorized" in legacy(c, "wrong", kind)
+    assert "result" in legacy(c, kind=kind)
     wait.until(lambda: len(portcullis.logins) == 2)
     assert portcullis.outcomes("bob@localhost") == ["failure", "success"]
     portcullis.decide = lambda account, address, m: portcullis.refuse() if account else "allow"
     c = RawClient(server, "bob")
-    reply = legacy(c)
+    reply = legacy(c, kind=kind)
     assert "not-authorized" in reply and TEXT in reply
     assert "<policy-violation" in c.wait_closed()
+
+
+@pytest.mark.parametrize("pw", ["pw-alice", "wrong"])
+@pytest.mark.parametrize("extra", ["{}<x xmlns='a'/>", "<x xmlns='a'/>{}"], ids=["after", "before"])
+def test_an_element_in_a_sasl_message_hides_no_name(server, portcullis, pw, extra):
+    """mod_saslauth would look at the password: it reads the text in front of the element."""
+    message = extra.format(plain("alice", pw))
+    c = RawClient(server, "alice")
+    c.send(f"<auth xmlns='{SASL}' mechanism='PLAIN'>{message}</auth>")
+    assert "<malformed-request" in c.until(REPLY)
+    assert "<challenge" in c.scram_first()
+    c.send(f"<response xmlns='{SASL}'>{message}</response>")
+    assert "<malformed-request" in c.until(REPLY)
+    assert "success" in c.auth("PLAIN"), "the stream is as good as before"
+    wait.until(lambda: portcullis.outcomes("alice@localhost") == ["success"])
 
 
 def test_a_sasl_element_addressed_to_another_host_is_asked_all_the_same(server, portcullis):
