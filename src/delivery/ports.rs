@@ -219,6 +219,9 @@ pub struct Recorded {
     pub is_ours: bool,
     /// The number of the ban, if the record has our seal.
     pub ban: Option<BanId>,
+    /// Whether only a command on the server can lift it, because the server keeps the password of the account in the
+    /// record (`ban_account` of ejabberd 24.06 to 25.07).
+    pub needs_server: bool,
 }
 
 /// What a server says when asked whether it has an account.

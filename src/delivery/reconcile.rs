@@ -138,6 +138,7 @@ async fn adopt(delivery: &Delivery, account: Account) -> bool {
         until,
         is_ours,
         ban,
+        needs_server: _,
     }) = delivery.server.recorded(&account).await
     else {
         return false;

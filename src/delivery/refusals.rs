@@ -9,7 +9,7 @@ use crate::core::{BanId, Timestamp};
 pub struct ServerRefusals {
     /// Whether anybody could be asked.
     pub asked: ServerAsked,
-    /// What refuses the login; empty also if nobody was asked.
+    /// What refuses the login. If nobody was asked, only what the record of the account says.
     pub found: Vec<ServerRefusal>,
     /// What could not be looked at although the server was asked, in the words of the protocol: `access`,
     /// `mod_firewall`.

@@ -15,7 +15,6 @@ use super::admin;
 use super::native_hash::native_hash;
 use super::probe::{HostCapabilities, Software};
 use super::record::{BanRecord, Judgement};
-use crate::core::words::for_shell;
 use crate::core::{Account, Ban, BanId};
 use crate::delivery::ports::{Existence, RecordState, Undone};
 use crate::xmpp::iq::Unanswered;
@@ -168,8 +167,9 @@ impl XmppServer {
         }
     }
 
-    /// Lifts a ban. The order matters: ejabberd 24.06 to 25.07 keeps the user's password in a record it made itself,
-    /// and emptying that record loses the password forever.
+    /// Lifts a ban. ejabberd 24.06 to 25.07 keeps the user's password in a record it made itself, and emptying that
+    /// record loses the password forever. Such a record is given back to the server, whose own ban then stands until
+    /// `unban_account` lifts it.
     pub(super) async fn empty_record(
         &self,
         host: &HostCapabilities,
@@ -206,11 +206,7 @@ impl XmppServer {
             }
         }
         if record.holds_password() {
-            return Err(Undone(format!(
-                "The server itself banned {jid} and keeps the password in its record; only it can lift that. Run: ejabberdctl unban_account {} {}",
-                for_shell(jid.node().map(|node| node.as_str()).unwrap_or_default()),
-                for_shell(jid.domain().as_str()),
-            )));
+            return self.give_back(host, jid, record).await;
         }
         self.write(host, jid, &BanRecord::default()).await?;
         match self.read(host, jid).await?.is_empty() {
@@ -219,6 +215,25 @@ impl XmppServer {
                 "The record of {jid} is still there after it was emptied."
             ))),
         }
+    }
+
+    /// Takes our part out of a record in which the server keeps the password.
+    async fn give_back(
+        &self,
+        host: &HostCapabilities,
+        jid: &BareJid,
+        record: BanRecord,
+    ) -> Result<(), Undone> {
+        if record.ours.is_some() {
+            self.write(host, jid, &record.without_ours()).await?;
+            if self.read(host, jid).await?.ours.is_some() {
+                return Err(Undone(format!(
+                    "The record of {jid} still holds a ban of portcullis after that was taken out."
+                )));
+            }
+        }
+        tracing::info!(%jid, "the server itself banned this account and keeps its password; only `ejabberdctl unban_account` lifts that");
+        Ok(())
     }
 
     /// Whether the account exists. ejabberd reads and writes records of nonexistent accounts in the same way.
@@ -323,6 +338,8 @@ impl XmppServer {
                     ..Hash::candidate(old.hash.clone())
                 }
             }
+            // Without its hash, the server's own ban could not be lifted by `unban_account`, which restores the password.
+            _ if old.holds_password() && old.looks_native() => Hash::candidate(old.hash.clone()),
             _ => Hash {
                 text: self.keyring.fallback_hash(account),
                 is_right: false,

@@ -204,7 +204,7 @@ impl XmppServer {
         all
     }
 
-    async fn record_of(&self, account: &Account) -> Option<Recorded> {
+    pub(super) async fn record_of(&self, account: &Account) -> Option<Recorded> {
         let (host, jid) = self.host_of(account).ok()?;
         if !host.keeps_records() {
             return None;
@@ -214,6 +214,10 @@ impl XmppServer {
         if told.is_ours {
             return Some(told);
         }
+        let told = Recorded {
+            needs_server: told.needs_server && !host.offers("reenable-user"),
+            ..told
+        };
         // Anybody can store a record; only the server's own hash makes it the server's ban.
         match self.native_hash_of(&host, account).await {
             Some(native) if native == record.hash => Some(told),

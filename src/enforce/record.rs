@@ -159,6 +159,16 @@ impl BanRecord {
         self.foreign.iter().any(|child| child.name() == "password")
     }
 
+    /// The record without our part and the text that belongs to it: what the server's own ban needs.
+    #[must_use]
+    pub fn without_ours(self) -> Self {
+        BanRecord {
+            reason: String::new(),
+            ours: None,
+            ..self
+        }
+    }
+
     /// Whether the hash has the form of ejabberd's. Whether it is right depends on the server's cookie.
     pub fn looks_native(&self) -> bool {
         self.hash.len() == NATIVE_LENGTH && self.hash.starts_with(NATIVE_START)
@@ -200,6 +210,7 @@ impl BanRecord {
             until: until.and_then(Timestamp::parse),
             is_ours: sealed.is_some(),
             ban: sealed.map(|ours| BanId(ours.id)),
+            needs_server: sealed.is_none() && self.holds_password(),
         })
     }
 

@@ -25,7 +25,7 @@ impl XmppServer {
         addresses: &[IpAddr],
     ) -> ServerRefusals {
         let Some(module) = self.module_for(account) else {
-            return ServerRefusals::default();
+            return self.refused_by_record(account).await;
         };
         let Some((first, more)) = addresses.split_first() else {
             return self.ask_refusals(&module, account, None).await;
@@ -39,6 +39,24 @@ impl XmppServer {
             all = all.and(one);
         }
         all
+    }
+
+    /// Without a module, only what the record of the account says can be told, if its hash is known to be the server's.
+    async fn refused_by_record(&self, account: Option<&Account>) -> ServerRefusals {
+        let recorded = match account {
+            Some(account) => self.record_of(account).await,
+            None => None,
+        };
+        let found = recorded.map(|found| match found.ban {
+            Some(ban) => ServerRefusal::OurRecord { ban },
+            None => ServerRefusal::OwnBan {
+                reason: found.reason,
+            },
+        });
+        ServerRefusals {
+            found: found.into_iter().collect(),
+            ..ServerRefusals::default()
+        }
     }
 
     /// Lets `mod_fail2ban` let a network go; the number of addresses that it refused, `None` if nobody could be

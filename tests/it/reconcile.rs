@@ -34,6 +34,7 @@ fn recorded(reason: &str, is_ours: bool) -> Recorded {
         until: None,
         is_ours,
         ban: is_ours.then_some(BanId(1)),
+        needs_server: false,
     }
 }
 
@@ -199,4 +200,27 @@ async fn an_unban_looks_at_the_record_although_nobody_is_banned_here() {
     // The record named a number that was not given yet.
     let said = bot.chat(ADMIN, "ban other@example.org 1d").await;
     assert!(said.starts_with("Banned #1240 other@example.org"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_that_only_the_server_can_lift_is_answered_with_the_line_and_leaves_no_work() {
+    let bot = Bot::new();
+    let own = Recorded {
+        needs_server: true,
+        ..recorded("by hand", false)
+    };
+    *bot.world.server.its_own.lock().unwrap() = vec![(account("spam@example.org"), own)];
+    let line = "To end it, on the server: `ejabberdctl unban_account spam example.org`.";
+    let held =
+        "spam@example.org is not banned here, but the server holds a ban of its own: by hand.";
+    assert_eq!(
+        bot.chat(ADMIN, "unban spam@example.org").await,
+        format!(
+            "{held} Only the server can lift it, since it keeps the password of the account. {line}"
+        )
+    );
+    assert!(bot.world.delivery.tasks().is_empty());
+    assert!(bot.world.server.done().is_empty());
+    let shown = bot.chat(ADMIN, "show spam@example.org").await;
+    assert!(shown.contains(&format!("{held} {line}")), "{shown}");
 }

@@ -42,7 +42,27 @@ def test_a_ban_by_the_server_itself_is_named_and_nothing_promised(site):
     said = site.say(f"unban {jid}")
     if site.try_login(user, address()) != "in":
         assert "can log in again" not in said, said
+    if site.server.name == "ejabberd-24.12":
+        must_say(f"Only the server can lift it.*`ejabberdctl unban_account {user} ", said)
     must_say("There is no account nosuch@", site.say(f"check nosuch@{site.server.host}"))
+
+
+def test_a_ban_beside_ejabberds_own_gives_the_record_back(site):
+    """ejabberd 24.12 keeps the password in its record, so that only its unban_account can lift its ban."""
+    if site.server.name != "ejabberd-24.12":
+        pytest.skip("ejabberd up to 25.07")
+    user = site.new_user()
+    jid, host = site.server.jid(user), site.server.host
+    site.server.ctl("ban_account", user=user, host=host, reason="by hand")
+    must_say("Banned #", site.say(f"ban {jid} 1d"))
+    said = site.say(f"unban {jid}")
+    lift = f"`ejabberdctl unban_account {user} {host}`"
+    must_say(rf"Un-banned #\d+ {jid}.*ejabberd's own ban of {jid} stands.*{lift}", said)
+    assert "not carried out" not in said, said
+    assert site.bot.status_of("pending").startswith("none")
+    assert site.try_login(user, address()) != "in"
+    site.server.ctl("unban_account", user=user, host=host)
+    assert site.try_login(user, address()) == "in"
 
 
 def test_mod_fail2ban_is_warned_of_and_lets_go(site):

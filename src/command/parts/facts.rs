@@ -130,6 +130,7 @@ impl Fact for Recorded {
             "number": self.ban.map(|ban| ban.0),
             "until": self.until.map(Timestamp::to_xmpp),
             "reason": self.reason,
+            "needs_server": self.needs_server,
         })
     }
 }

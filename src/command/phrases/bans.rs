@@ -5,6 +5,7 @@ use crate::command::phrases::{
     NAMED, because, by_then, by_then_counted, capital, clean, heard, overtaken, typed, typed_about,
     why_refused,
 };
+use crate::core::words::for_shell;
 use crate::core::{
     Account, Actor, Ban, BanChange, BanId, Change, CommandId, EntryPoint, Event, ExemptionChange,
     HistoryChange, Past, Ruling, Subject, Timestamp,
@@ -354,8 +355,26 @@ pub(crate) fn put_back(next: BanId) -> String {
 
 /// The server holds a record of a ban that is not in the store; and how to lift it.
 pub(crate) fn in_a_record_only(account: &Account, recorded: &Recorded) -> String {
-    let lift = typed(format_args!("unban {account}"));
-    format!("{} To lift it: {lift}", only_in_a_record(account, recorded))
+    let lift = match recorded.needs_server {
+        true => lift_on_ejabberd(account),
+        false => format!("To lift it: {}", typed(format_args!("unban {account}"))),
+    };
+    format!("{} {lift}", only_in_a_record(account, recorded))
+}
+
+/// Only the server can lift a ban of its own.
+pub(crate) fn only_the_server_lifts(account: &Account, recorded: &Recorded) -> String {
+    let only = only_in_a_record(account, recorded);
+    let lift = lift_on_ejabberd(account);
+    format!(
+        "{only} Only the server can lift it, since it keeps the password of the account. {lift}"
+    )
+}
+
+/// The line that lifts a ban by ejabberd itself.
+pub(crate) fn lift_on_ejabberd(account: &Account) -> String {
+    let (local, host) = (for_shell(account.localpart()), for_shell(account.domain()));
+    format!("To end it, on the server: `ejabberdctl unban_account {local} {host}`.")
 }
 
 /// The server holds a record of a ban that is not in the store.

@@ -1,6 +1,6 @@
 //! Sentences about what of the server itself refuses a login, besides portcullis.
 
-use crate::command::phrases::{clean, how_to_end, sentence};
+use crate::command::phrases::{clean, how_to_end, lift_on_ejabberd, sentence};
 use crate::core::words::for_shell;
 use crate::core::{Account, Subject};
 use crate::delivery::refusals::{ServerAsked, ServerRefusal, ServerRefusals};
@@ -20,8 +20,7 @@ pub(crate) fn refusal_by_server(one: &ServerRefusal, account: Option<&Account>) 
     match one {
         ServerRefusal::OwnBan { reason } => {
             let how = account.map_or_else(String::new, |account| {
-                let (local, host) = (for_shell(account.localpart()), for_shell(account.domain()));
-                on_the_server(format!("ejabberdctl unban_account {local} {host}"))
+                format!(" {}", lift_on_ejabberd(account))
             });
             let why = match clean(reason) {
                 why if why.is_empty() => String::new(),
@@ -73,9 +72,11 @@ pub(crate) fn not_asked(refusals: &ServerRefusals) -> Option<String> {
             ));
         }
     };
-    Some(format!(
-        "The server was not asked whether it refuses this login itself: {why}."
-    ))
+    let what = match refusals.found.is_empty() {
+        true => "it refuses this login itself",
+        false => "anything else of it refuses this login",
+    };
+    Some(format!("The server was not asked whether {what}: {why}."))
 }
 
 fn looked_at(name: &str) -> String {

@@ -119,6 +119,10 @@ async fn lift_records(
 
 async fn lift_record(account: Account, role: Role, context: &Context) -> Option<(Account, Said)> {
     let found = context.delivery.record_beyond(&account, ASK_WAIT).await?;
+    if found.needs_server {
+        let why = phrases::only_the_server_lifts(&account, &found);
+        return Some((account, Said::failed(why)));
+    }
     let term = Term::up_to(found.until);
     let (policy, now) = (context.engine.policy(), context.engine.now());
     // Whose ban it is, the record does not prove to somebody who may only end their own.
