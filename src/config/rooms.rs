@@ -12,7 +12,7 @@ use super::{
     section::Section,
 };
 use crate::{
-    core::{Account, Role},
+    core::{Account, Role, account::domain_key},
     front::rooms::{NICK, RoleGrants, Settings},
 };
 
@@ -109,10 +109,11 @@ fn look_closely(
         t.wrong(Some(place), said);
         return;
     }
-    let domain = room.domain().as_str();
-    let home = component.map(|ours| ours.as_str().split_once('.').map_or("", |(_, home)| home));
+    let domain = domain_key(room.domain().as_str());
+    let home = component
+        .map(|ours| domain_key(ours.as_str().split_once('.').map_or("", |(_, home)| home)));
     if let Some(home) = home
-        && domain != home
+        && domain != *home
         && !domain.ends_with(&format!(".{home}"))
     {
         let said = format!(

@@ -12,10 +12,12 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use xmpp_parsers::jid::{DomainPart, Jid};
 
 use super::nearest::nearest;
+use crate::core::account::domain_key;
 use crate::core::{Account, Subject, Term};
 
+/// Parses a domain, in the form that accounts use.
 pub(super) fn host(text: &str) -> Result<String, String> {
-    domain(text).map(|domain| domain.to_string())
+    domain(text).map(|domain| domain_key(domain.as_str()))
 }
 
 pub(super) fn account(text: &str) -> Result<Account, String> {
@@ -224,6 +226,19 @@ impl fmt::Display for ServerAddress {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_host_has_one_form_however_it_is_written() {
+        for text in [
+            "xn--bcher-kva.example",
+            "XN--BCHER-KVA.Example.",
+            "Bücher.example",
+        ] {
+            assert_eq!(host(text).unwrap(), "bücher.example", "{text}");
+            let someone = account(&format!("someone@{text}")).unwrap();
+            assert_eq!(someone.domain(), host(text).unwrap());
+        }
+    }
 
     #[test]
     fn sizes_are_read_as_people_write_them() {

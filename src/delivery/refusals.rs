@@ -14,6 +14,8 @@ pub struct ServerRefusals {
     /// What could not be looked at although the server was asked, in the words of the protocol: `access`,
     /// `mod_firewall`.
     pub left_out: Vec<String>,
+    /// Number of addresses that were not asked about because there were too many.
+    pub more_addresses: usize,
 }
 
 /// Whether the server could be asked.
@@ -61,7 +63,10 @@ pub enum ServerRefusal {
 impl ServerRefusals {
     /// Whether the server was asked about everything, and refuses nothing.
     pub fn is_clear(&self) -> bool {
-        self.asked == ServerAsked::Yes && self.found.is_empty() && self.left_out.is_empty()
+        self.asked == ServerAsked::Yes
+            && self.found.is_empty()
+            && self.left_out.is_empty()
+            && self.more_addresses == 0
     }
 
     /// Adds what another question found. Nothing was asked unless both were.
@@ -80,6 +85,7 @@ impl ServerRefusals {
                 self.left_out.push(one);
             }
         }
+        self.more_addresses += other.more_addresses;
         self
     }
 }

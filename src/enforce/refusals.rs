@@ -31,13 +31,15 @@ impl XmppServer {
             return self.ask_refusals(&module, account, None).await;
         };
         let mut all = self.ask_refusals(&module, account, Some(*first)).await;
-        for address in more.iter().take(ADDRESSES - 1) {
+        let (more, left_out) = more.split_at(more.len().min(ADDRESSES - 1));
+        for address in more {
             if all.asked != ServerAsked::Yes {
                 break;
             }
             let one = self.ask_refusals(&module, account, Some(*address)).await;
             all = all.and(one);
         }
+        all.more_addresses += left_out.len();
         all
     }
 
@@ -114,6 +116,7 @@ impl XmppServer {
                         .filter_map(|one| self.understood(one, account, address))
                         .collect(),
                     left_out: read.not_asked,
+                    more_addresses: 0,
                 }
             }
             Err(asked) => ServerRefusals {

@@ -11,6 +11,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::{ImportedBan, Pile, no_time, said, subject};
+use crate::command::phrases::clean;
 use crate::core::{Subject, Term, Timestamp};
 
 /// Whether the line has fail2ban's form.
@@ -20,12 +21,25 @@ pub(super) fn is_one(line: &str) -> bool {
     parts(line).is_some()
 }
 
-/// Splits a line into the address, the seconds (`-1`: forever) and the end.
-fn parts(line: &str) -> Option<(&str, &str, &str)> {
+/// A line in its parts.
+struct BannedLine<'a> {
+    address: &'a str,
+    begin: &'a str,
+    /// `-1`: forever.
+    seconds: &'a str,
+    end: &'a str,
+}
+
+fn parts(line: &str) -> Option<BannedLine<'_>> {
     let (address, rest) = line.trim().split_once(char::is_whitespace)?;
-    let (_, rest) = rest.split_once(" + ")?;
+    let (begin, rest) = rest.split_once(" + ")?;
     let (seconds, end) = rest.split_once(" = ")?;
-    Some((address, seconds.trim(), end.trim()))
+    Some(BannedLine {
+        address,
+        begin: begin.trim(),
+        seconds: seconds.trim(),
+        end: end.trim(),
+    })
 }
 
 pub(super) fn read(text: &str, pile: &mut Pile) {
@@ -39,12 +53,23 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
 }
 
 fn one(line: &str, zone: &TimeZone) -> Result<(Subject, ImportedBan), String> {
-    let (address, seconds, end) = parts(line).ok_or(NOT_ONE)?;
+    let BannedLine {
+        address,
+        begin,
+        seconds,
+        end,
+    } = parts(line).ok_or(NOT_ONE)?;
     let subject = subject(address, None)?;
+    let time = |text| local(text, zone).ok_or_else(|| no_time(text));
     let term = match seconds {
         "-1" => Term::Forever,
-        _ => Term::Until(local(end, zone).ok_or_else(|| no_time(end))?),
+        _ => Term::Until(time(end)?),
     };
+    // Where the begin or the seconds are something else, the end may be, too.
+    time(begin)?;
+    if seconds != "-1" && seconds.parse::<u64>().is_err() {
+        return Err(format!("{:?} is no number of seconds.", clean(seconds)));
+    }
     Ok((subject, ImportedBan::new(String::from("fail2ban"), term)))
 }
 
@@ -115,6 +140,14 @@ mod tests {
                 .unwrap_err()
                 .contains("never")
         );
+        for (seconds, begin) in [
+            ("60h", "09:00:00"),
+            ("60 of", "09:00:00"),
+            ("60", "09:00:00 x"),
+        ] {
+            let line = format!("192.0.2.9 \t2026-11-27 {begin} + {seconds} = 2026-11-27 09:01:00");
+            assert!(one(&line, &zone).is_err(), "{line}");
+        }
         assert!(one("http-bot x + 1 = 2026-11-27 09:01:00", &zone).is_err());
     }
 }

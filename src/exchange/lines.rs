@@ -323,6 +323,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 fn event(decision: LoggedDecision) -> Result<Event, String> {
+    let command = decision.command.as_deref().map(command).transpose()?;
     Ok(Event::decided(
         id(&decision.id)?,
         time(&decision.at)?,
@@ -332,7 +333,7 @@ fn event(decision: LoggedDecision) -> Result<Event, String> {
         Seq(0),
         decision.change,
     )
-    .by_command(decision.command.as_deref().and_then(CommandId::from_hex))
+    .by_command(command)
     .with_origin(decision.origin)
     .with_personal(Personal {
         key: 0,
@@ -350,6 +351,15 @@ fn id(hex: &str) -> Result<EventId, String> {
             phrases::clean(hex)
         )),
     }
+}
+
+fn command(hex: &str) -> Result<CommandId, String> {
+    CommandId::from_hex(hex).ok_or_else(|| {
+        format!(
+            "{:?} is no id of a command: 16 hexadecimal digits.",
+            phrases::clean(hex)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -434,6 +444,20 @@ nonsense"#;
             .collect();
         let second = super::super::read(Format::Portcullis, &again.join("\n"), &reading);
         assert_eq!(second, first);
+    }
+
+    #[test]
+    fn an_id_with_other_text_is_no_id() {
+        for (id, command) in [
+            ("000102030405060708090a0b0c0d0e0f x", "0011223344556677"),
+            ("000102030405060708090a0b0c0d0e0f", "0011223344556677 x"),
+        ] {
+            let line = format!(
+                r#"{{"kind":"event","id":"{id}","at":"2026-11-22T04:00:00Z","subject":"a@b.c","by":"x","role":"Admin","door":"Chat","origin":"Manual","change":"Expired","command":"{command}"}}"#
+            );
+            let told = told(Format::Portcullis, &line);
+            assert!(told[0].starts_with("bad 1: "), "{told:?}");
+        }
     }
 
     #[test]

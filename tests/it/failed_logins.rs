@@ -643,7 +643,7 @@ async fn pairs_and_guards_are_banned_shown_and_freed_by_name() {
     );
     says(
         &bot.chat(ADMIN, "show alice@example.org").await,
-        &["Also in force: alice@example.org from 203.0.113.7"],
+        &["Still in force: alice@example.org from 203.0.113.7"],
     );
     let fields: &[(&str, &[&str])] = &[
         (

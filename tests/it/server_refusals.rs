@@ -14,7 +14,7 @@ fn refuses(server: &FakeServer, found: Vec<ServerRefusal>) {
     *server.refusals.lock().unwrap() = ServerRefusals {
         asked: ServerAsked::Yes,
         found,
-        left_out: Vec::new(),
+        ..ServerRefusals::default()
     };
 }
 
@@ -126,11 +126,15 @@ async fn a_server_that_was_not_asked_is_promised_nothing_for() {
         asked: ServerAsked::Yes,
         found: Vec::new(),
         left_out: vec!["access".into(), "mod_firewall".into()],
+        more_addresses: 2,
     };
     let text = bot.chat(ADMIN, "check a@example.org").await;
     says(
         &text,
-        &["Could not be checked on the server: what its access rules say, what mod_firewall does."],
+        &[
+            "Could not be checked on the server: what its access rules say, what mod_firewall does.",
+            "2 more addresses of earlier logins were not asked about.",
+        ],
     );
     says_not(&text, &PROMISES);
 }
@@ -313,8 +317,22 @@ async fn status_names_what_works_against_it_and_hosts_that_are_below() {
         &text,
         &[
             "Level 2 on example.org, 0 on second.test",
-            "Mod_fail2ban runs beside portcullis.",
-            "WARNING: Mod_fail2ban runs beside portcullis. It counts by itself.",
+            "mod_fail2ban runs beside portcullis.",
+            "WARNING: mod_fail2ban runs beside portcullis. It counts by itself.",
         ],
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_is_told_once() {
+    let bot = Bot::new();
+    bot.chat(ADMIN, "ban a@example.org from 203.0.113.7 1d")
+        .await;
+    for ask in ["check", "show"] {
+        for whom in ["a@example.org", "203.0.113.7"] {
+            let text = bot.chat(ADMIN, &format!("{ask} {whom}")).await;
+            let told = text.matches("a@example.org from 203.0.113.7 is banned");
+            assert_eq!(told.count(), 1, "{ask} {whom}: {text}");
+        }
+    }
 }

@@ -530,7 +530,7 @@ async fn the_facts_of_show_and_check_have_names_that_stay() {
         &json!({
             "at": "2026-11-22T04:00:00Z", "subject": "spam@example.org", "ban": null, "last": null,
             "kept_out_by": [], "others": [],
-            "beside": {"asked": true, "refused_by": [], "not_asked": []}, "exempt_by": null, "server": {"state": "enforced"},
+            "beside": {"asked": true, "refused_by": [], "not_asked": [], "more_addresses": 0}, "exempt_by": null, "server": {"state": "enforced"},
             "counters": [], "times_banned": 1, "older": 0,
             "notes": [{"seq": 1, "at": "2026-11-22T04:00:00Z", "by": name, "text": "ask alice"}],
             "events": [{
@@ -551,7 +551,7 @@ async fn the_facts_of_show_and_check_have_names_that_stay() {
         &json!({
             "at": "2026-11-22T04:00:00Z", "subject": "spam@example.org from 203.0.113.7",
             "let_in": false, "refused_by": "account", "ban": null, "evidence": null, "others": [],
-            "kept_out_by": [], "beside": {"asked": true, "refused_by": [], "not_asked": []},
+            "kept_out_by": [], "beside": {"asked": true, "refused_by": [], "not_asked": [], "more_addresses": 0},
             "exempt_by": null, "known": false, "accounts_there": 0, "shared": false,
             "counters": null,
         }),

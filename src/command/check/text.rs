@@ -34,7 +34,11 @@ pub(super) fn answer(facts: &CheckFacts) -> Answer {
     lines.extend(phrases::nearest_limit(&facts.counters));
     let ban = facts.ban.as_ref();
     lines.extend(ban.map(|ban| phrases::how_to_end(&ban.subject)));
-    rows.extend(phrases::also_in_force(&facts.others, facts.at));
+    rows.extend(phrases::also_in_force(
+        &facts.others,
+        &facts.kept_out_by,
+        facts.at,
+    ));
     let exempt = facts.exempt_by.as_deref();
     rows.extend(exempt.map(|by| Row::new("exempt", "Exempt", clean(by))));
     if subject.place().is_some() {

@@ -28,6 +28,7 @@ impl Fact for ServerReply {
             "asked": self.refusals.asked == ServerAsked::Yes,
             "refused_by": found.map(refusal).collect::<Vec<_>>(),
             "not_asked": self.refusals.left_out,
+            "more_addresses": self.refusals.more_addresses,
         })
     }
 }

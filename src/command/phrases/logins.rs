@@ -56,8 +56,14 @@ pub(crate) fn evidence(number: u64, text: &str) -> Row {
 }
 
 /// Further active bans that concern a login.
-pub(crate) fn also_in_force(bans: &[Ban], now: Timestamp) -> impl Iterator<Item = Row> {
-    bans.iter().map(move |ban| {
+pub(crate) fn also_in_force(
+    bans: &[Ban],
+    kept_out_by: &[Ban],
+    now: Timestamp,
+) -> impl Iterator<Item = Row> {
+    let told = kept_out_by.get(..NAMED).unwrap_or(kept_out_by);
+    let others = bans.iter().filter(move |ban| !told.contains(ban));
+    others.map(move |ban| {
         let var = format!("ban{}", ban.id.0);
         Row::new(var, "Also in force", is_banned(ban, now))
     })

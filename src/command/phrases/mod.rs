@@ -69,10 +69,13 @@ pub(crate) fn sentence(text: &str) -> String {
     text
 }
 
-/// The text with a capital letter, unless it begins with a name that has none: an address or a domain.
+/// The text with a capital letter, unless it begins with a name that has none: an address, a domain, a program, or an
+/// option or module of one (`mod_fail2ban`).
 pub(crate) fn capital(text: &str) -> String {
     let first = text.split_whitespace().next().unwrap_or_default();
-    let is_name = first.contains('@') || first.trim_end_matches(['.', ',', ':', ';']).contains('.');
+    let word = first.trim_end_matches(['.', ',', ':', ';']);
+    let program = word.strip_suffix("'s").unwrap_or(word);
+    let is_name = word.contains(['@', '.', '_']) || matches!(program, "portcullis" | "ejabberd");
     if is_name {
         return text.to_owned();
     }
@@ -172,6 +175,9 @@ mod tests {
             "zoe@second.test was there."
         );
         assert_eq!(sentence("nobody."), "Nobody.");
+        for name in ["mod_fail2ban is loaded.", "ejabberd's own.", "portcullis."] {
+            assert_eq!(sentence(name), name);
+        }
     }
 
     #[test]

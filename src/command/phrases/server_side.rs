@@ -10,6 +10,14 @@ pub(crate) fn by_the_server(refusals: &ServerRefusals, account: Option<&Account>
     let found = refusals.found.iter();
     let mut lines: Vec<String> = found.map(|one| refusal_by_server(one, account)).collect();
     lines.extend(not_asked(refusals));
+    let more = refusals.more_addresses;
+    if more > 0 && refusals.asked == ServerAsked::Yes {
+        let what = match more {
+            1 => String::from("1 more address of earlier logins was"),
+            _ => format!("{more} more addresses of earlier logins were"),
+        };
+        lines.push(format!("{what} not asked about."));
+    }
     lines
 }
 

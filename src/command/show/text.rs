@@ -28,7 +28,11 @@ pub(super) fn answer(facts: &ShowFacts) -> Answer {
     lines.extend(phrases::still_kept_out(&facts.kept_out_by, now));
     let beside = facts.beside.as_ref();
     lines.extend(beside.into_iter().flat_map(ServerReply::lines));
-    rows.extend(phrases::also_in_force(&facts.others, now));
+    rows.extend(phrases::also_in_force(
+        &facts.others,
+        &facts.kept_out_by,
+        now,
+    ));
     let exempt = facts.exempt_by.as_deref();
     rows.extend(exempt.map(|by| Row::new("exempt", "Exempt", clean(by))));
     if let Some(server) = &facts.server {

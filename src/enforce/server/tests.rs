@@ -1130,6 +1130,10 @@ async fn the_module_is_asked_what_the_server_itself_refuses() {
         server.unblock("192.0.2.0/24".parse().unwrap()).await,
         Some(2)
     );
+    let many: Vec<IpAddr> = (1..=6).map(|last| [198, 51, 100, last].into()).collect();
+    locked(&fake).log.clear();
+    let told = server.refusals(Some(&alice), &many).await;
+    assert_eq!((locked(&fake).log.len(), told.more_addresses), (4, 2));
     locked(&fake).is_old_module = true;
     let old = server.refusals(None, &places).await;
     assert_eq!((old.asked, old.found.len()), (ServerAsked::TooOld, 0));

@@ -186,7 +186,7 @@ unblock_here(Prefix) ->
         undefined -> 0;
         _ ->
             _ = mod_fail2ban:unban(mod_portcullis_net:network_to_text(Prefix)),
-            length(Blocked)
+            length(Blocked -- blocked_of(Prefix))
     end.
 
 %% --- the cluster
