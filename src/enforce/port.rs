@@ -14,7 +14,7 @@ use super::privilege::Right;
 use super::probe::{HostCapabilities, Software};
 use crate::core::{Account, Ban, Subject};
 use crate::delivery::ports::{Enforcement, Enforcer, Existence, Finding, Held, Recorded, Undone};
-use crate::delivery::refusals::ServerRefusals;
+use crate::delivery::refusals::{ServerAsked, ServerRefusal, ServerRefusals};
 use crate::xmpp::payload::hook;
 
 impl Enforcer for XmppServer {
@@ -127,29 +127,40 @@ impl XmppServer {
     async fn release_account(&self, account: &Account) -> Result<(), Undone> {
         let (host, jid) = self.host_of(account)?;
         let has_module = self.module_at(&host.vhost).is_some();
-        let could_change = self.state().ever_changed.contains(&host.vhost);
-        let by_module_alone = has_module && !could_change;
-        let rights_are_lost = has_module && could_change;
-        match host.kind {
-            Software::Prosody if rights_are_lost && !host.offers("reenable-user") => {
-                Err(left_behind(&host, &jid))
+        let may_change = match host.kind {
+            Software::Prosody => host.offers("reenable-user"),
+            Software::Ejabberd | Software::Unknown => host.record == Right::Both,
+        };
+        if has_module && !may_change {
+            // Rights that were lost before the start are not known here; what a ban left is.
+            let could_change = self.state().ever_changed.contains(&host.vhost);
+            if could_change || self.is_left_behind(account).await {
+                return Err(left_behind(&host, &jid));
             }
-            Software::Ejabberd | Software::Unknown
-                if rights_are_lost && host.record != Right::Both =>
-            {
-                Err(left_behind(&host, &jid))
-            }
-            Software::Prosody if by_module_alone && !host.offers("reenable-user") => {
+            if host.kind == Software::Prosody {
                 self.clear_export(&host, &jid).await;
-                Ok(())
             }
+            return Ok(());
+        }
+        match host.kind {
             Software::Prosody => self.reenable(&host, &jid, account).await,
-            Software::Ejabberd | Software::Unknown
-                if by_module_alone && host.record != Right::Both =>
-            {
-                Ok(())
-            }
             Software::Ejabberd | Software::Unknown => self.empty_record(&host, &jid, account).await,
+        }
+    }
+
+    /// Whether the server itself refuses the account for what a ban of ours may have left, as the module says; also if
+    /// the module is silent. A module that does not know the question leaves nothing to find out.
+    async fn is_left_behind(&self, account: &Account) -> bool {
+        let refusals = self.refused_by_server(Some(account), &[]).await;
+        match refusals.asked {
+            ServerAsked::Silent => true,
+            ServerAsked::NoModule | ServerAsked::TooOld => false,
+            ServerAsked::Yes => refusals.found.iter().any(|one| {
+                matches!(
+                    one,
+                    ServerRefusal::OurRecord { .. } | ServerRefusal::Disabled
+                )
+            }),
         }
     }
 

@@ -95,16 +95,13 @@ async fn simulate(seed: u64) {
         |chance: &mut Chance| Program::start(&server, &store, chance.next(), begin, has_cookie);
     let mut program = start(&mut chance);
     let mut schedule = Schedule::new(chance.fork());
-    let mut was_killed = false;
     for _ in 0..(10 + chance.below(20)) {
         let span = 1 << chance.below(17);
         sleep(Duration::from_millis(chance.below(span))).await;
-        let may_kill = server.model().is_granting;
-        if chance.is(4) && may_kill {
+        if chance.is(4) {
             drop(program);
+            server.model().grants = 0;
             program = start(&mut chance);
-            was_killed = true;
-            schedule.keeps_rights = true;
             schedule.note(String::from("program killed"));
         }
         schedule.step(&program, &server).await;
@@ -113,7 +110,8 @@ async fn simulate(seed: u64) {
     server.grant_again();
     server.set(Mood::Well(50));
     // A program that never had rights asks for none: they are given when it connects.
-    if was_killed || chance.is(50) {
+    let never_granted = server.model().grants == 0;
+    if chance.is(50) || never_granted {
         server.cut();
     }
     settle(&program, &server, &schedule).await;

@@ -89,7 +89,9 @@ class Reader:
             problem = program.start()
             assert problem is None, f"after another ban: {problem}"
             again, _ = program.exported()
-            assert again[:-1] == events and again[-1]["subject"] == new, "the ban after the cut was lost"
+            # Bans by rules may end meanwhile.
+            more = [event["subject"] for event in again[len(events) :]]
+            assert again[: len(events)] == events and new in more, "the ban after the cut was lost"
         return None, events, state
 
     def close(self):
@@ -158,9 +160,9 @@ def fault(recording, cut):
         return f"{cut.promised} events had been answered for, and {len(events)} are there"
     in_force = {row["subject"]: row for row in state if row["kind"] == "ban"}
     for subject, until in folded(events).items():
-        until = datetime.fromtimestamp(until / 1000, UTC).isoformat(timespec="milliseconds")
+        until = datetime.fromtimestamp(until / 1000, UTC)
         row = in_force.get(subject, {})
-        if row.get("until") != until.replace("+00:00", "Z"):
+        if "until" not in row or datetime.fromisoformat(row["until"]) != until:
             return f"{subject}: banned until {until} in the log, and in force: {row}"
     return None
 

@@ -1104,6 +1104,35 @@ async fn an_unban_while_the_rights_are_withdrawn_waits_until_they_are_back() {
     assert!(!locked(&fake).is_banned("alice@localhost"));
 }
 
+/// A program that was started after that has never seen the rights, but the record is there.
+#[tokio::test(start_paused = true)]
+async fn an_unban_after_a_restart_without_rights_waits_for_what_a_ban_left() {
+    let fake = fake(Make::Ejabberd24);
+    let banned = ban("alice@localhost");
+    let before = ready(&fake, Some(COOKIE)).await;
+    assert_eq!(before.enforce(&banned).await, Ok(Held::Enforced));
+    let server = server(&fake, Some(COOKIE));
+    tokio::spawn(Arc::clone(&server).run(CancellationToken::new()));
+    let again = async |is_granted: bool| {
+        server.link_down();
+        server.link_up();
+        if is_granted {
+            assert!(server.take(&grant("localhost")));
+        }
+        hello(&server, None);
+        let mut standing = server.standing();
+        standing.wait_for(|standing| standing.probed).await.unwrap();
+    };
+    again(false).await;
+    let why = server.release(&banned.subject).await.unwrap_err().0;
+    assert!(why.contains("may still be refused"), "{why}");
+    let bob = ban("bob@localhost").subject;
+    assert_eq!(server.release(&bob).await, Ok(()), "nothing was left there");
+    again(true).await;
+    assert_eq!(server.release(&banned.subject).await, Ok(()));
+    assert!(!locked(&fake).is_banned("alice@localhost"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_module_is_asked_what_the_server_itself_refuses() {
     let fake = fake(Make::Ejabberd26);

@@ -41,6 +41,8 @@ pub(super) struct Model {
     /// Number of stanzas that arrived, and of connections.
     pub(super) stanzas: u64,
     pub(super) connections: u64,
+    /// Number of grants that were sent since the program was started last.
+    pub(super) grants: u64,
 }
 
 /// What comes of a stanza.
@@ -67,6 +69,7 @@ impl Model {
             messages: Vec::new(),
             stanzas: 0,
             connections: 0,
+            grants: 0,
         }
     }
 
@@ -199,6 +202,19 @@ impl Model {
             "kick" => {
                 let count = u8::from(self.online.remove(&whom));
                 format!("<kicked xmlns='{NS_HOOK}' count='{count}'/>")
+            }
+            "refusals" => {
+                let refusal = match (self.refuses(&whom), self.make) {
+                    (false, _) => String::new(),
+                    (true, Make::Prosody) => String::from("<refusal by='disabled'/>"),
+                    (true, _) => {
+                        format!(
+                            "<refusal by='ban'>{}</refusal>",
+                            String::from(&self.records[&whom])
+                        )
+                    }
+                };
+                format!("<refusals xmlns='{NS_HOOK}' asked='account'>{refusal}</refusals>")
             }
             "hash" => format!("<hash xmlns='{NS_HOOK}' value='{}'/>", right_hash(&whom)),
             _ => String::new(),

@@ -27,9 +27,6 @@ const SUBJECTS: [&str; 10] = [
 pub(super) struct Schedule {
     chance: Chance,
     begin: Instant,
-    /// Rights are not withdrawn any more: a program that was killed does not know which rights it had before, and with the hook
-    /// module an un-ban is then done without them.
-    pub(super) keeps_rights: bool,
     orders: u64,
     steps: Vec<String>,
 }
@@ -39,7 +36,6 @@ impl Schedule {
         Schedule {
             chance,
             begin: Instant::now(),
-            keeps_rights: false,
             orders: 0,
             steps: Vec::new(),
         }
@@ -80,7 +76,7 @@ impl Schedule {
                 self.note(String::from("restart of the server"));
                 server.restart();
             }
-            (None, 12) if !self.keeps_rights => {
+            (None, 12) => {
                 self.note(String::from("rights withdrawn"));
                 server.withdraw();
             }

@@ -149,6 +149,7 @@ impl Server {
             if !peer.try_say(&grant).await {
                 return;
             }
+            self.model().grants += 1;
         }
         let (out, mut outgoing) = mpsc::unbounded_channel::<String>();
         let mut module = Module::new(out.clone());
