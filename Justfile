@@ -32,7 +32,7 @@ test WHAT="":
     cargo test --locked
     just live-all
 
-# Damage every 64th byte of every file of a store, and let every write fail; prints what came of it (some ten minutes)
+# Damage every 64th byte of every file of a store (every byte of a small one), and let every write fail; prints what came of it (some ten minutes)
 disk-faults ROUNDS="all":
     PORTCULLIS_FAULT_ROUNDS={{ ROUNDS }} cargo test --locked --test it -- disk_faults --nocapture --test-threads 1
 

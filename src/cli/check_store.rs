@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::daemon::{self, Stop};
+use super::leftovers::CopyFolder;
 use super::print;
 use crate::command::phrases::clean;
 use crate::store::{Damage, DamagedPart, StoreInspection, inspect};
@@ -13,7 +14,8 @@ use crate::store::{Damage, DamagedPart, StoreInspection, inspect};
 /// Checks the configured store. Exit code 0: everything is whole; 1: something is damaged, or it cannot be read.
 pub fn run(file: &Path, json: bool) -> ExitCode {
     daemon::with_store(file, async |store| {
-        let found = quietly(|| inspect(&store, &std::env::temp_dir(), &mut |_| ()));
+        let scratch = CopyFolder::new().map_err(|why| Stop::no_copy(&why))?;
+        let found = quietly(|| inspect(&store, scratch.path(), &mut |_| ()));
         let found = found.map_err(|why| Stop::failed(why.to_string()))?;
         let text = match json {
             true => as_json(&store, &found),

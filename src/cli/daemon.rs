@@ -64,6 +64,27 @@ impl Stop {
         Stop::failed(format!("cannot write the answer: {why}"))
     }
 
+    pub(super) fn cannot_write_to(file: &Path, why: &io::Error) -> Self {
+        let hint = match why.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "; make room there, or name a file on another disk"
+            }
+            _ => "",
+        };
+        let file = file.display();
+        Stop::failed(format!(
+            "cannot write {file}: {why}; what was there before is unchanged{hint}"
+        ))
+    }
+
+    /// There is no folder for a copy of the store.
+    pub(super) fn no_copy(why: &io::Error) -> Self {
+        Stop::failed(format!(
+            "cannot make a folder for a copy of the store in {}: {why}; name a folder with room: TMPDIR=FOLDER portcullis …",
+            std::env::temp_dir().display()
+        ))
+    }
+
     pub(super) fn cannot_open(file: &Path, why: &io::Error) -> Self {
         Stop::wrong(format!("cannot open {}: {why}", file.display()))
     }

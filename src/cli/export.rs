@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::check_store;
 use super::daemon::{self, Daemon, Stop};
+use super::leftovers::{CopyFolder, Leftover};
 use crate::engine::clock::{Clock, fresh_id};
 use crate::exchange::export::{ExportSelection, Piece};
 use crate::exchange::salvage::salvage;
@@ -55,9 +56,9 @@ fn write_offline(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     let mark = fresh_id().map_err(|why| Stop::failed(why.to_string()))?;
     let now = Clock::system().now();
     let personal = !typed.no_personal;
+    let scratch = CopyFolder::new().map_err(|why| Stop::no_copy(&why))?;
     let found = check_store::quietly(|| {
-        let scratch = std::env::temp_dir();
-        salvage(store, &scratch, personal, (now, mark), &mut |line| {
+        salvage(store, scratch.path(), personal, (now, mark), &mut |line| {
             if failed.is_none() {
                 failed = writeln!(out, "{}", line.to_text()).err();
             }
@@ -65,7 +66,7 @@ fn write_offline(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     });
     let found = found.map_err(|why| Stop::failed(why.to_string()))?;
     let written = failed.map_or_else(|| out.flush(), Err);
-    written.map_err(|why| Stop::cannot_write(&why))?;
+    written.map_err(|why| not_written(typed, &why))?;
     put_in_place(new)?;
     if found.is_whole() {
         return Ok(0);
@@ -85,6 +86,14 @@ fn open(typed: &ExportArgs) -> Result<(Option<NewFile>, Box<dyn Write>), Stop> {
     let file = new.file.try_clone();
     let file = file.map_err(|why| Stop::cannot_open(target, &why))?;
     Ok((Some(new), Box::new(BufWriter::new(file))))
+}
+
+/// The error of an export that could not be written.
+fn not_written(typed: &ExportArgs, why: &io::Error) -> Stop {
+    match &typed.output {
+        Some(target) => Stop::cannot_write_to(target, why),
+        None => Stop::cannot_write(why),
+    }
 }
 
 fn put_in_place(new: Option<NewFile>) -> Result<(), Stop> {
@@ -116,7 +125,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
                 Ok(()) => {}
                 // The reader closed the pipe (`| head`); that is not a failure.
                 Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
-                Err(why) => return Err(Stop::cannot_write(&why)),
+                Err(why) => return Err(not_written(typed, &why)),
             }
         }
         done += exported.lines.len() as u64;
@@ -128,7 +137,7 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
     if watched {
         daemon::wipe();
     }
-    out.flush().map_err(|why| Stop::cannot_write(&why))?;
+    out.flush().map_err(|why| not_written(typed, &why))?;
     put_in_place(new).map(|()| 0)
 }
 
@@ -136,9 +145,9 @@ async fn write(store: &Path, typed: &ExportArgs) -> Result<u8, Stop> {
 /// place when it is complete; until then what stood there stays, and so does the file a link there points to.
 struct NewFile {
     file: File,
-    path: PathBuf,
+    /// Under its other name; nothing is there any more once it is in place.
+    new: Leftover,
     target: PathBuf,
-    is_in_place: bool,
 }
 
 impl NewFile {
@@ -154,37 +163,26 @@ impl NewFile {
         }
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let random = getrandom::u64().map_err(|why| cannot(&io::Error::other(why.to_string())))?;
-        let path = target.with_file_name(format!(".{name}.{random:016x}.new"));
+        let new = Leftover::new(&target.with_file_name(format!(".{name}.{random:016x}.new")));
         // A new file or none: nothing that somebody else put there is opened, no link is followed.
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&path);
+            .open(new.path());
         Ok(NewFile {
             file: file.map_err(|why| cannot(&why))?,
-            path,
+            new,
             target: target.to_owned(),
-            is_in_place: false,
         })
     }
 
-    fn put_in_place(mut self) -> Result<(), Stop> {
+    fn put_in_place(self) -> Result<(), Stop> {
         let put = self
             .file
             .sync_all()
-            .and_then(|()| fs::rename(&self.path, &self.target));
-        put.map_err(|why| Stop::cannot_write(&why))?;
-        self.is_in_place = true;
-        Ok(())
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        if !self.is_in_place {
-            let _ = fs::remove_file(&self.path);
-        }
+            .and_then(|()| fs::rename(self.new.path(), &self.target));
+        put.map_err(|why| Stop::cannot_write_to(&self.target, &why))
     }
 }
 

@@ -9,6 +9,7 @@ mod columns;
 mod daemon;
 pub mod export;
 pub mod import;
+mod leftovers;
 pub mod man;
 pub mod move_store;
 mod printer;

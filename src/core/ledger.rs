@@ -4,13 +4,14 @@
 //! part of the state is a folder beside this one, with its own fold and its own queries: [`Bans`], [`Exemptions`],
 //! [`Subscriptions`], [`History`] and [`Undo`].
 
+mod put_backs;
 mod ruling;
 mod snapshot;
 mod subjects;
 mod verdict;
 
 use super::bans::{self, BanId, Bans};
-use super::event::{Change, Event, HistoryChange, Seq, Version};
+use super::event::{Change, Event, EventId, HistoryChange, Seq, Version};
 use super::exemptions::{self, Exemptions};
 use super::history::{self, History};
 use super::seen::SeenIds;
@@ -19,6 +20,7 @@ use super::subscriptions::{self, Subscriptions};
 use super::undo::{self, Before, Undo, UndoKind, UndoLog};
 
 pub use super::bans::ActiveBans;
+pub use put_backs::{PutBackMark, PutBacks};
 pub(in crate::core) use ruling::Folded;
 pub use ruling::{Effect, Ruling};
 pub use snapshot::{BadSnapshot, Ending, Restored, Taking};
@@ -29,8 +31,7 @@ pub use verdict::{By, Verdict};
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     folded: Seq,
-    /// The last event that says that the log was put back to an older copy; `Seq(0)`: none does.
-    put_back: Seq,
+    put_backs: PutBacks,
     pub(in crate::core) subjects: Subjects,
     pub(in crate::core) bans: Bans,
     pub(in crate::core) exemptions: Exemptions,
@@ -58,7 +59,7 @@ impl Ledger {
             Change::History(change) => history::fold(self, seq, event, change),
             Change::Subscribed { watch } => subscriptions::fold(self, subject, watch.as_ref()),
             Change::Undone => undo::fold(self, seq, event),
-            Change::PutBack { next } => self.fold_put_back(seq, *next),
+            Change::PutBack { next } => self.fold_put_back(seq, event.id, *next),
         };
         match folded {
             Ok((ruling, effects)) => {
@@ -72,12 +73,12 @@ impl Ledger {
         }
     }
 
-    fn fold_put_back(&mut self, seq: Seq, next: BanId) -> Folded {
+    fn fold_put_back(&mut self, at: Seq, id: EventId, next: BanId) -> Folded {
         if !self.subjects.may_go_on_at(next) {
             return Err(Box::new(Ruling::Stale));
         }
         self.subjects.go_on_at(next);
-        self.put_back = seq;
+        self.put_backs.add(PutBackMark { at, id, next });
         Ok((Ruling::PutBack { next }, Vec::new()))
     }
 
@@ -93,10 +94,9 @@ impl Ledger {
         self.folded
     }
 
-    /// The position of the last event that says that the log was put back to an older copy; `Seq(0)` if none does.
-    /// Positions before it may mean something else elsewhere.
-    pub fn put_back(&self) -> Seq {
-        self.put_back
+    /// Where the log was found to have been put back to an older copy.
+    pub fn put_backs(&self) -> &PutBacks {
+        &self.put_backs
     }
 
     /// The version of a subject; `Seq(0)` for an unknown one.

@@ -44,7 +44,7 @@ pub use explain::{Counting, Explanation, explain};
 pub use headroom::headroom;
 pub use history::{History, HistoryChange, HistoryOrder, HistoryRuling};
 pub use judge::{Notice, Signal, Spared, judge};
-pub use ledger::{By, Effect, Ledger, Ruling, Verdict};
+pub use ledger::{By, Effect, Ledger, PutBackMark, PutBacks, Ruling, Verdict};
 pub use policy::Policy;
 pub use propose::{Action, Intent, Order, Proposal, propose};
 pub use refusal::Refusal;

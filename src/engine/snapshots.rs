@@ -14,8 +14,11 @@ use crate::journal::LogFault;
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A snapshot is due after this many entries; folding them takes a fifth of a second.
 const LONG: u64 = 50_000;
-/// The same when the program stops.
-const LONG_AT_THE_END: u64 = 5_000;
+/// After so many looks a snapshot is due if anything is new. A start does not need it, but one damaged page can make the
+/// whole log unreadable, and then the snapshot has the bans (docs/adr/0022-second-store.md).
+const LOOKS: u64 = 60;
+/// With every so many subjects more, that takes as long again.
+const MANY: u64 = 100_000;
 /// Number of subjects encoded under one lock, which logins may have to wait for.
 const AT_ONCE: usize = 512;
 
@@ -35,9 +38,10 @@ impl Snapshotter {
         self.engine.restored
     }
 
-    /// Saves a snapshot whenever one is due, until told to stop, and once more then if it is worth it.
+    /// Saves a snapshot whenever one is due, until told to stop, and once more then if anything is new.
     pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let mut last = self.began_with();
+        let mut looks = 0;
         loop {
             let stopping = tokio::select! {
                 () = stop.cancelled() => true,
@@ -46,12 +50,15 @@ impl Snapshotter {
             let (folded, subjects) = self
                 .engine
                 .read(|ledger| (ledger.folded(), ledger.subjects().len()));
-            let enough = match stopping {
-                true => LONG_AT_THE_END,
-                // The size of a snapshot grows with the ledger, so a larger one is saved less often.
-                false => LONG.max(subjects as u64 / 16),
+            looks += 1;
+            // The size of a snapshot grows with the ledger, so a larger one is saved less often.
+            let subjects = subjects as u64;
+            let enough = match stopping || looks >= LOOKS * (1 + subjects / MANY) {
+                true => 1,
+                false => LONG.max(subjects / 16),
             };
             if folded.0.saturating_sub(last.0) >= enough {
+                looks = 0;
                 let snapshotter = Arc::clone(&self);
                 match tokio::task::spawn_blocking(move || snapshotter.take()).await {
                     Ok(Ok(upto)) => last = upto,

@@ -127,8 +127,11 @@ impl Salvage {
         let snapshot = self.snapshot.as_ref();
         let next = snapshot.map_or(BanId(0), |(ledger, _)| ledger.subjects().next_ban());
         let next = next.max(self.folded.subjects().next_ban());
-        // Each ban takes a position in the log.
-        let next = BanId(next.0.max(missing_upto.0).saturating_add(SPARE));
+        // Each ban takes a position in the log. An import believes no more than so many.
+        let known = self.folded.subjects();
+        let furthest = known.next_ban().0.saturating_add(known.may_be_left_out());
+        let next = next.0.max(missing_upto.0).saturating_add(SPARE);
+        let next = BanId(next.min(furthest));
         let event = Event::decided(
             self.id,
             at,
@@ -162,4 +165,39 @@ fn mended(event: &Event, ledger: &Ledger, missing: &[(Seq, Seq)]) -> Event {
         });
     }
     event
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::core::Ruling;
+
+    #[test]
+    fn an_import_believes_the_numbers_left_out_behind_any_number_of_missing_decisions() {
+        for missing in [7, 5_000_000, u64::MAX] {
+            let mut salvage = Salvage {
+                folded: Ledger::default(),
+                snapshot: None,
+                missing: vec![(Seq(1), Seq(missing))],
+                mark: Some(Seq(missing)),
+                id: EventId([9; 16]),
+            };
+            let about = Subject::parse("spam@example.org").unwrap();
+            let now = Timestamp::from_millis(5);
+            let mut lines = Vec::new();
+            salvage.leave_out_numbers(&about.clone(), now, &mut |line| lines.push(line));
+            let [ExportLine::Event(decision)] = &lines[..] else {
+                panic!("{lines:?}")
+            };
+            let change = decision.change.clone();
+            let event =
+                Event::decided(EventId([9; 16]), now, Actor::clock(), about, Seq(0), change);
+            let (ruling, _) = Ledger::default().fold(Seq(1), &event);
+            assert!(
+                matches!(ruling, Ruling::PutBack { .. }),
+                "{missing}: {ruling:?}"
+            );
+        }
+    }
 }

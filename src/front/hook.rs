@@ -7,6 +7,8 @@
 //!
 //! Start reading at [`Hook::receive`].
 
+mod epoch;
+mod given;
 mod runs;
 mod seen;
 
@@ -22,7 +24,9 @@ use super::bot::BOT;
 use super::reply::{PendingIq, Reply};
 use crate::admission::{Admission, AdmitAnswer, PendingBans, crowded};
 use crate::core::account::domain_key;
-use crate::core::{Account, Attempt, BanId, Changed, Ledger, Seq, Subject, Verdict};
+use crate::core::{
+    Account, Attempt, BanId, Changed, EventId, Ledger, PutBackMark, Seq, Subject, Verdict,
+};
 use crate::enforce::XmppServer;
 use crate::engine::Engine;
 use crate::xmpp::fault::Fault;
@@ -30,6 +34,7 @@ use crate::xmpp::payload::hook::{
     self, Check, HeldState, Hello, HookRequest, HookUnreadable, NS_HOOK, PlainCheck, Report,
 };
 use crate::xmpp::stanza::Received;
+use given::GivenPositions;
 use runs::Runs;
 use seen::SeenReports;
 
@@ -52,6 +57,7 @@ pub struct Hook {
     server: Arc<XmppServer>,
     /// The id of the log in hexadecimal digits.
     log: String,
+    given: Mutex<GivenPositions>,
     runs: Mutex<Runs>,
     seen: Mutex<SeenReports>,
     imposing: Arc<Semaphore>,
@@ -68,6 +74,7 @@ impl Hook {
         store: [u8; 16],
     ) -> Arc<Hook> {
         let name = NodePart::new(BOT).expect("the name is a literal without anything forbidden");
+        let began = engine.read(Ledger::folded);
         Arc::new(Hook {
             bot: BareJid::from_parts(Some(&name), domain.domain()).into(),
             domain,
@@ -75,6 +82,7 @@ impl Hook {
             admission,
             server,
             log: hex::encode(store),
+            given: Mutex::new(GivenPositions::new(began)),
             runs: Mutex::default(),
             seen: Mutex::default(),
             imposing: Arc::new(Semaphore::new(IMPOSING)),
@@ -82,13 +90,10 @@ impl Hook {
         })
     }
 
-    /// The epoch in the protocol: the id of the log, and where it was last found to have been put back to an older
-    /// copy. Positions of another epoch mean nothing here.
+    /// The epoch in the protocol. Positions of another epoch mean nothing here.
     pub fn epoch(&self) -> String {
-        match self.engine.read(Ledger::put_back) {
-            Seq(0) => self.log.clone(),
-            Seq(at) => format!("{}.{at}", self.log),
-        }
+        self.engine
+            .read(|ledger| epoch::print(&self.log, ledger.put_backs().last()))
     }
 
     /// Handles a request of a module; `None` if it is none, or not from a module.
@@ -116,8 +121,9 @@ impl Hook {
                 Ok(HookRequest::Check(check)) => self.check(asked, check),
                 Ok(HookRequest::Report(report)) => self.report(asked, from, report),
                 Ok(HookRequest::Sync(held)) => {
-                    let domain = from.domain().as_str();
-                    asked.now(Ok(Some(self.sync(held.as_ref(), domain))))
+                    let domain = from.domain().as_str().to_owned();
+                    let beyond = held.as_ref().and_then(|held| self.beyond(held, &domain));
+                    self.noticed(asked, beyond, move |hook| hook.sync(held.as_ref(), &domain))
                 }
                 Ok(HookRequest::Hello(hello)) => self.hello(asked, from, hello),
                 Err(why) => {
@@ -196,18 +202,52 @@ impl Hook {
 
     fn hello(self: &Arc<Self>, asked: PendingIq, from: &Jid, hello: Hello) -> Reply {
         let (head, epoch) = (self.head(), self.epoch());
-        let held = hello.held.as_ref().filter(|held| held.epoch == epoch);
-        let ahead = held.map(|held| Seq(held.seq)).filter(|seq| *seq > head);
+        let held = hello.held.as_ref();
+        let beyond = held.and_then(|held| self.beyond(held, from.domain().as_str()));
         // No difference: a module that has just started, and is about to ask for all bans.
-        let behind = held.map_or(0, |held| head.0.saturating_sub(held.seq));
+        let same = held.filter(|held| held.epoch == epoch);
+        let behind = same.map_or(0, |held| head.0.saturating_sub(held.seq));
         self.server.heard(from, hello, behind, self.engine.now());
-        let Some(ahead) = ahead.filter(|seq| runs::is_position(*seq)) else {
-            return asked.now(Ok(Some(self.welcome())));
+        self.noticed(asked, beyond, |hook| {
+            hook::welcome(&hook.epoch(), hook.head(), hook.engine.now())
+        })
+    }
+
+    /// What the state that a module holds proves of a store that was put back to an older copy: the module holds a
+    /// position of this epoch that nobody gave to it, or an epoch of this log that the log does not know.
+    fn beyond(&self, held: &HeldState, domain: &str) -> Option<Beyond> {
+        if !runs::is_position(Seq(held.seq)) {
+            return None;
+        }
+        let (lead, mark) = self.engine.read(|ledger| {
+            let marks = ledger.put_backs();
+            if held.epoch == epoch::print(&self.log, marks.last()) {
+                let is_given = Seq(held.seq) <= lock(&self.given).to(domain);
+                return (!is_given).then(|| (marks.last().map_or(0, PutBackMark::lead), None));
+            }
+            let (id, lead) = epoch::put_back(&self.log, &held.epoch)?;
+            let is_known = marks.knows(id) || lock(&self.given).is_noticed(id);
+            (!is_known).then_some((lead, Some(id)))
+        })?;
+        let next = self.engine.read(|ledger| ledger.subjects().next_ban());
+        let number = next.max(BanId(held.seq.saturating_add(lead)));
+        Some(Beyond { number, mark })
+    }
+
+    /// Answers; before that, it records that the store was put back to an older copy if that is proven.
+    fn noticed(
+        self: &Arc<Self>,
+        asked: PendingIq,
+        beyond: Option<Beyond>,
+        answer: impl FnOnce(&Hook) -> Element + Send + 'static,
+    ) -> Reply {
+        let Some(beyond) = beyond else {
+            return asked.now(Ok(Some(answer(self))));
         };
         let hook = Arc::clone(self);
         let work = async move {
-            hook.put_back(ahead).await;
-            vec![asked.stanza(Ok(Some(hook.welcome())))]
+            hook.put_back(beyond).await;
+            vec![asked.stanza(Ok(Some(answer(&hook))))]
         };
         Reply {
             now: Vec::new(),
@@ -215,26 +255,20 @@ impl Hook {
         }
     }
 
-    fn welcome(&self) -> Element {
-        hook::welcome(&self.epoch(), self.head(), self.engine.now())
-    }
-
-    /// A module has seen a position of this log that the log has not reached: the store was put back to an older copy.
-    async fn put_back(&self, seen: Seq) {
+    async fn put_back(&self, beyond: Beyond) {
         let Some(about) = Account::from_jid(&self.bot) else {
             return;
         };
-        // Each ban takes a position in the log, so no number in use is larger than the position.
-        let named = BanId(
-            self.engine
-                .read(|ledger| seen.0.max(ledger.subjects().next_ban().0)),
-        );
-        if let Err(why) = self
+        let recorded = self
             .engine
-            .was_put_back(&Subject::Account(about), named)
-            .await
-        {
-            tracing::error!(%why, "cannot record that the store was put back to an older copy");
+            .was_put_back(&Subject::Account(about), beyond.number)
+            .await;
+        match (recorded, beyond.mark) {
+            (Ok(_), Some(mark)) => lock(&self.given).noticed(mark),
+            (Ok(_), None) => {}
+            (Err(why), _) => {
+                tracing::error!(%why, "cannot record that the store was put back to an older copy");
+            }
         }
     }
 
@@ -283,7 +317,9 @@ impl Hook {
         let known = held.filter(|held| held.epoch == epoch).and_then(|held| {
             match lock(&self.runs).begun(held.seq) {
                 Some(run) => Some((run.since, run.begun, true)),
-                None if held.seq <= head.0 => Some((Seq(held.seq), Seq(held.seq), false)),
+                None if Seq(held.seq) <= lock(&self.given).to(domain) => {
+                    Some((Seq(held.seq), Seq(held.seq), false))
+                }
                 // The module's state is from another store.
                 None => None,
             }
@@ -301,7 +337,10 @@ impl Hook {
             known.unwrap_or_else(|| (read(Seq(0), head).unwrap_or_default(), head, true, true));
         let seq = match page.more && in_run {
             true => lock(&self.runs).goes_on(page.upto, begun),
-            false => page.upto.0,
+            false => {
+                lock(&self.given).give(domain, page.upto);
+                page.upto.0
+            }
         };
         let now = self.engine.now();
         let list = page.list.iter().filter_map(|changed| match changed {
@@ -313,6 +352,14 @@ impl Hook {
         });
         hook::changes(&epoch, seq, page.more, fresh, now, list)
     }
+}
+
+/// What proves that the store was put back to an older copy.
+struct Beyond {
+    /// The last ban number that may have been given.
+    number: BanId,
+    /// A mark of this log that the log does not have; `None`: it is a position.
+    mark: Option<EventId>,
 }
 
 fn refusal(why: HookUnreadable) -> StanzaError {

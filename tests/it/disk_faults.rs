@@ -2,7 +2,7 @@
 //! the next start, or the damage is named. Nothing is ever lost in silence.
 //!
 //! `PORTCULLIS_FAULT_ROUNDS` sets the number of rounds of each kind (default [`ROUNDS`]); `all`: every 64th byte of
-//! every file, and every write. `just disk-faults` runs all and prints the table.
+//! every file and every byte of a small one, and every write. `just disk-faults` runs all and prints the table.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,6 +23,8 @@ const ROUNDS: usize = 40;
 const BANS: u16 = 60;
 /// Every how many bytes a file is cut off or changed.
 const STEP: usize = 64;
+/// A file below this size is cut off and changed at every byte.
+const SMALL: usize = 4_096;
 
 fn rounds(all: usize) -> usize {
     match std::env::var("PORTCULLIS_FAULT_ROUNDS").as_deref() {
@@ -145,13 +147,14 @@ fn damaged_files(kind: EngineKind) {
         if bytes.is_empty() {
             continue;
         }
+        let step = if bytes.len() < SMALL { 1 } else { STEP };
         for cuts in [true, false] {
             let mut outcome = Outcome::default();
-            for at in thinned((0..bytes.len()).step_by(STEP).collect()) {
+            for at in thinned((0..bytes.len()).step_by(step).collect()) {
                 let mut bad = bytes.clone();
                 match cuts {
                     true => bad.truncate(at),
-                    false => bad[at] ^= 1 << (at / STEP % 8),
+                    false => bad[at] ^= 1 << (at / step % 8),
                 }
                 let damaged = folder.path().join("damaged");
                 copy(&whole, &damaged);

@@ -624,6 +624,7 @@ async fn a_store_that_is_older_than_its_module_is_noticed_and_the_module_fetches
     let known = |seq: u64, epoch: &str| {
         format!("software='ejabberd' node='n1' health='ok' epoch='{epoch}' seq='{seq}' bans='3'")
     };
+    assert_eq!(stage.sync("").await.0, 1);
     let unchanged = stage.module("set", "hello", &known(1, &epoch)).await;
     assert_eq!(unchanged.attr("epoch"), Some(&epoch[..]));
     // The number of a run is no position.
@@ -645,5 +646,59 @@ async fn a_store_that_is_older_than_its_module_is_noticed_and_the_module_fetches
     let again = stage.module("set", "hello", &known(239, &epoch)).await;
     assert_eq!(again.attr("epoch"), Some(&now[..]));
     stage.again().await;
+    assert_eq!(stage.hello().await.0, now);
+}
+
+/// The store was put back twice: the second copy is older than the event that told of the first time.
+#[tokio::test]
+async fn a_store_that_is_put_back_again_gets_an_epoch_that_it_never_had() {
+    let mut stage = Stage::new(3).await;
+    let (first, _) = stage.hello().await;
+    let hello = |seq: u64, epoch: &str| {
+        format!("software='ejabberd' node='n1' health='ok' epoch='{epoch}' seq='{seq}' bans='3'")
+    };
+    // This log's, of an event that it has not got: numbers were 500 ahead of positions then.
+    let lost = format!("{first}.{}.500", "ab".repeat(16));
+    let welcome = stage.module("set", "hello", &hello(7, &lost)).await;
+    let second = welcome.attr("epoch").unwrap().to_owned();
+    assert!(second.starts_with(&format!("{first}.")) && second != lost);
+    let news = stage.order("news").await;
+    assert_eq!(news.attr("epoch"), Some(&second[..]));
+    let said = stage.admin("ban one@example.org 1d").await;
+    assert!(said.starts_with("Banned #1508 one@example.org"), "{said}");
+    // Another module that held the same proves nothing new; nor does the log before it was put back, a position in
+    // place of the event, or another log.
+    let other_log = format!("{}.{}.500", "0".repeat(32), "cd".repeat(16));
+    for held in [&lost, &first, &format!("{first}.41"), &other_log] {
+        let welcome = stage.module("set", "hello", &hello(7, held)).await;
+        assert_eq!(welcome.attr("epoch"), Some(&second[..]), "{held}");
+    }
+    let (_, _, fresh, list) = stage.sync(&format!("epoch='{lost}' since='7'")).await;
+    assert!(fresh && list.len() == 1);
+}
+
+/// The store was put back, and had grown beyond what its module knows before the module said so.
+#[tokio::test]
+async fn a_store_that_has_outgrown_its_module_since_it_was_put_back_is_noticed() {
+    let mut stage = Stage::new(3).await;
+    let (epoch, _) = stage.hello().await;
+    for name in ["one", "two", "three"] {
+        stage.admin(&format!("ban {name}@example.org 1d")).await;
+    }
+    // Positions 1 to 3 were given to nobody by this program.
+    let (seq, _, fresh, list) = stage.sync(&format!("epoch='{epoch}' since='2'")).await;
+    assert!(fresh && seq > 3);
+    assert_eq!(list.len(), 3);
+    let (now, _) = stage.hello().await;
+    assert_ne!(now, epoch);
+    let said = stage.admin("ban four@example.org 1d").await;
+    assert!(said.starts_with("Banned #1005 four@example.org"), "{said}");
+    // What was given is nothing new, also after a restart.
+    let more = format!("epoch='{now}' since='{seq}'");
+    let (later, _, fresh, list) = stage.sync(&more).await;
+    assert_eq!((fresh, list.len()), (false, 1));
+    stage.again().await;
+    let more = format!("epoch='{now}' since='{later}'");
+    assert_eq!(stage.sync(&more).await, (later, false, false, vec![]));
     assert_eq!(stage.hello().await.0, now);
 }

@@ -2,16 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use portcullis::core::{
     Actor, BanChange, Change, Event, EventId, Personal, Seq, Subject, Timestamp,
 };
 use portcullis::delivery::ports::{Outbox, Task};
 use portcullis::journal::{Entry, Journal as _, Replica as _, Snapshots as _};
-use portcullis::store::{EngineKind, MoveFault, OpenFault, Store, move_store};
+use portcullis::store::{EngineKind, MoveFault, OpenFault, Store, inspect, move_store};
 
 const SLED: EngineKind = EngineKind::Sled;
 const REDB: EngineKind = EngineKind::Redb;
@@ -232,40 +232,115 @@ fn a_move_between_its_last_steps_is_finished_or_forgotten() {
     assert_eq!(found(folder.path(), &before), SLED);
 }
 
-/// Environment variable with the folder for the child: this test, started again in another process.
-const CHILD: &str = "PORTCULLIS_TEST_MOVE";
+#[test]
+fn a_store_of_another_user_is_not_moved() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let before = filled(SLED, folder.path(), 5);
+    if std::os::unix::fs::chown(folder.path(), Some(12_345), None).is_err() {
+        eprintln!("only root can give a folder to another user: nothing was tested");
+        return;
+    }
+    let fault = move_store(folder.path(), REDB, &mut |_| ()).unwrap_err();
+    assert!(
+        matches!(fault, MoveFault::OtherOwner { owner: 12_345, .. }),
+        "{fault}"
+    );
+    let said = fault.to_string();
+    assert!(
+        said.contains("runuser -u 12345 -- portcullis move-store"),
+        "{said}"
+    );
+    assert!(!folder.path().join("redb.copying").exists());
+    std::os::unix::fs::chown(folder.path(), Some(0), None).unwrap();
+    assert_eq!(fs::metadata(folder.path()).unwrap().uid(), 0);
+    assert_eq!(found(folder.path(), &before), SLED);
+}
+
+#[test]
+fn links_in_place_of_its_files_are_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join("store").join(name);
+    filled(SLED, &path(""), 5);
+    for name in ["lock", "head"] {
+        let elsewhere = folder.path().join(format!("{name} elsewhere"));
+        fs::rename(path(name), &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, path(name)).unwrap();
+        let before = fs::read(&elsewhere).unwrap();
+        assert!(Store::open(path("")).is_err(), "{name}");
+        assert!(move_store(&path(""), REDB, &mut |_| ()).is_err(), "{name}");
+        let found = inspect(&path(""), folder.path(), &mut |_| ());
+        assert!(found.is_err() || !found.unwrap().is_whole(), "{name}");
+        assert_eq!(fs::read(&elsewhere).unwrap(), before, "{name}");
+        fs::remove_file(path(name)).unwrap();
+        fs::rename(&elsewhere, path(name)).unwrap();
+    }
+    assert!(Store::open(path("")).is_ok());
+}
+
+/// Environment variables for the child, which is the test below, started again in another process: the folder, the engine to
+/// move to, and the report of progress at which it waits to be killed.
+const CHILD: [&str; 3] = [
+    "PORTCULLIS_TEST_MOVE",
+    "PORTCULLIS_TEST_MOVE_TO",
+    "PORTCULLIS_TEST_MOVE_STOP",
+];
+
+/// Reports of progress in a move of 6,000 entries.
+const REPORTS: u32 = 10;
+
+/// Moves until the report of progress number `stop`, says so, and waits to be killed.
+fn move_until(folder: &Path, to: EngineKind, stop: u32) {
+    let mut reports = 0;
+    let mut wait = |_| {
+        reports += 1;
+        if reports == stop {
+            println!("\nwaiting");
+            loop {
+                std::thread::park();
+            }
+        }
+    };
+    move_store(folder, to, &mut wait).unwrap();
+}
 
 #[test]
 fn a_move_that_is_killed_at_any_moment_loses_nothing() {
-    if let Some(folder) = std::env::var_os(CHILD) {
-        let folder = Path::new(&folder);
-        let to = match folder.join("sled").exists() {
-            true => REDB,
-            false => SLED,
-        };
-        move_store(folder, to, &mut |_| ()).unwrap();
-        return;
+    if let [Ok(folder), Ok(to), Ok(stop)] = CHILD.map(std::env::var) {
+        let to = EngineKind::NAMES.iter().find(|(name, _)| *name == to);
+        return move_until(Path::new(&folder), to.unwrap().1, stop.parse().unwrap());
     }
-    let folder = tempfile::tempdir().unwrap();
-    let before = filled(SLED, folder.path(), 6_000);
-    let mut interrupted = 0;
-    for round in 0..16 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "move_store::a_move_that_is_killed_at_any_moment_loses_nothing",
-            ])
-            .env(CHILD, folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(20 + 40 * round));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let half = ["redb.copying", "redb.copied", "sled.copying", "sled.copied"];
-        interrupted += usize::from(half.iter().any(|name| folder.path().join(name).exists()));
-        found(folder.path(), &before);
+    for (from, to) in [(SLED, REDB), (REDB, SLED)] {
+        let folder = tempfile::tempdir().unwrap();
+        // More rows than are copied at a time: the two parts of the log, then the other tables, and all of it compared.
+        let before = filled(from, folder.path(), 6_000);
+        for stop in 1..=REPORTS {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "move_store::a_move_that_is_killed_at_any_moment_loses_nothing",
+                    "--nocapture",
+                ])
+                .envs(CHILD.into_iter().zip([
+                    folder.path().to_str().unwrap(),
+                    to.name(),
+                    &stop.to_string(),
+                ]))
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let said = BufReader::new(child.stdout.take().unwrap());
+            let waits = said.lines().any(|line| line.unwrap() == "waiting");
+            assert!(waits, "report {stop} did not come");
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert!(folder.path().join(format!("{to}.copying")).exists());
+            assert_eq!(found(folder.path(), &before), from, "report {stop}");
+        }
+        let mut reports = 0;
+        move_store(folder.path(), to, &mut |_| reports += 1).unwrap();
+        assert_eq!(reports, REPORTS, "no report was left out");
+        assert_eq!(found(folder.path(), &before), to);
     }
-    assert!(interrupted > 2, "{interrupted}");
 }

@@ -1,6 +1,7 @@
 //! A snapshot plus the log behind it gives the same ledger as the whole log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis::core::event::Chain;
 use portcullis::core::subscriptions::{Topic, Watch};
@@ -11,6 +12,7 @@ use portcullis::core::{
 use portcullis::journal::{Journal as _, Replica, Snapshots as _};
 use portcullis::store::{EngineKind, Store};
 use proptest::prelude::*;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{FakeServer, MemoryStore, START, World};
 
@@ -158,6 +160,24 @@ async fn a_start_reads_the_snapshot_and_the_log_behind_it() {
     assert!(is_whole(&later));
     assert_eq!(later.delivery.tasks().len(), 7, "no work is forgotten");
     assert!(!is_let_in(&later, "u0@example.org") && !is_let_in(&later, "u6@example.org"));
+}
+
+/// The log of a small store can be lost by one damaged page.
+#[tokio::test(start_paused = true)]
+async fn a_small_store_is_saved_once_an_hour_and_at_a_stop() {
+    let world = World::new(FakeServer::new(false));
+    let began_with = || again(&world.store).snapshotter.began_with();
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(Arc::clone(&world.snapshotter).keep(stop.clone()));
+    story(&world, 0..3).await;
+    tokio::time::sleep(Duration::from_secs(50 * 60)).await;
+    assert_eq!(began_with(), Seq(0));
+    tokio::time::sleep(Duration::from_secs(12 * 60)).await;
+    assert_eq!(began_with(), Seq(3));
+    story(&world, 3..4).await;
+    stop.cancel();
+    keeping.await.unwrap();
+    assert_eq!(began_with(), Seq(4));
 }
 
 #[tokio::test(start_paused = true)]

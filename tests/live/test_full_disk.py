@@ -76,3 +76,31 @@ def test_a_full_disk_does_not_end_the_defence(name, disk):
             assert site.try_login(victim, guesser) == "refused", "no ban was lost"
     finally:
         site.close()
+
+
+def test_a_start_on_a_full_disk_guards_the_door(name, disk):
+    """On redb, whose file has room inside; sled refuses to start (docs/operator.md)."""
+    need(name)
+    site = with_shipped_rules(name, v6=False, store={"path": str(disk / "store"), "engine": "redb"})
+    try:
+        [stored], guesser = site.new_users(1), address()
+        assert [site.try_login(stored, guesser, wrong()) for _ in range(PAIR + 1)] == ["wrong"] * PAIR + ["refused"]
+        filler = disk / "filler"
+        fill(filler)
+        site.bot.kill9()
+        site.bot.start(ready=False)
+        site.wait_hello()
+        assert site.try_login(stored, guesser) == "refused", "a ban from before"
+        for _ in range(3):
+            [victim], other = site.new_users(1), address()
+            ends = [site.try_login(victim, other, wrong()) for _ in range(12)]
+            assert ends == ["wrong"] * PAIR + ["refused"] * (12 - PAIR)
+        filler.unlink()
+        wait.until(lambda: site.bot.get("/readyz")[0] == 200, 20, what="/readyz after there is room")
+        site.bot.kill9()
+        site.bot.start()
+        site.wait_hello()
+        assert site.try_login(stored, guesser) == "refused"
+        assert site.try_login(victim, other) == "refused"
+    finally:
+        site.close()

@@ -15,7 +15,7 @@ use crate::command::parts::facts::{Fact, fact};
 use crate::command::parts::filter::Filter;
 use crate::command::parts::unnamed::unnamed_hosts;
 use crate::core::tracker::Fill;
-use crate::core::{BanId, Change, Ledger, Rights, Seq, Timestamp};
+use crate::core::{BanId, PutBackMark, Rights, Timestamp};
 use crate::delivery::ports::{Enforcement, Task};
 use crate::engine::ClockJump;
 
@@ -163,19 +163,13 @@ impl StatusFacts {
 }
 
 async fn put_back(context: &Context, now: Timestamp) -> Option<PutBackFact> {
-    let at = context.engine.read(Ledger::put_back);
-    if at == Seq(0) {
-        return None;
-    }
+    let last = context
+        .engine
+        .read(|ledger| ledger.put_backs().last().copied());
+    let PutBackMark { at, next, .. } = last?;
     let entries = context.engine.entries(at, 1).await.ok()?;
-    let event = &entries.first()?.event;
-    match event.change {
-        Change::PutBack { next } if now.since(event.at) < PUT_BACK_SHOWN => Some(PutBackFact {
-            noticed: event.at,
-            next,
-        }),
-        _ => None,
-    }
+    let noticed = entries.first()?.event.at;
+    (now.since(noticed) < PUT_BACK_SHOWN).then_some(PutBackFact { noticed, next })
 }
 
 async fn count_bans(

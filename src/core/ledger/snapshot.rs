@@ -19,6 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
+use super::put_backs::PutBacks;
 use super::subjects::{KnownSubject, Subjects};
 use crate::core::actor::Actor;
 use crate::core::bans::{ActiveBans, Ban, Bans, EndedBans};
@@ -30,7 +31,7 @@ use crate::core::subscriptions::Subscriptions;
 use crate::core::undo::UndoLog;
 
 /// To be raised when the bytes change; a test below pins them.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 const MADE_BY: &str = env!("CARGO_PKG_VERSION");
 
 const ROWS: u8 = b'R';
@@ -60,7 +61,7 @@ enum RowSubject<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 struct Rest {
     folded: Seq,
-    put_back: Seq,
+    put_backs: PutBacks,
     rows: usize,
     exemptions: Exemptions,
     ended: EndedBans,
@@ -156,7 +157,7 @@ impl Ledger {
         // Destructured, so that a new field does not compile until it is handled here.
         let Ledger {
             folded,
-            put_back,
+            put_backs,
             subjects,
             bans,
             exemptions,
@@ -171,7 +172,7 @@ impl Ledger {
             head: taking.head(END),
             rest: Rest {
                 folded: *folded,
-                put_back: *put_back,
+                put_backs: put_backs.clone(),
                 rows: subjects.len(),
                 exemptions: exemptions.clone(),
                 ended: bans.ended().clone(),
@@ -345,7 +346,7 @@ impl Built {
         subjects.give_numbers(numbers);
         Ledger {
             folded: rest.folded,
-            put_back: rest.put_back,
+            put_backs: rest.put_backs,
             subjects,
             bans: Bans::restore(bans, active, rest.ended),
             exemptions: rest.exemptions,
@@ -529,7 +530,7 @@ mod tests {
         let content = [&pieces.concat(), &end[5 + made_by.len()..]].concat();
         assert_eq!(
             (FORMAT, crc32c::crc32c(&content)),
-            (5, 3_029_236_882),
+            (6, 3_029_236_882),
             "the ledger holds something else now: raise FORMAT by one and put the new pair here"
         );
     }

@@ -59,6 +59,7 @@ impl HeadFile {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
             .open(folder.join(NAME))?;
         let says = codec::head_from_bytes(&bytes_of(&file)?).ok();
         Ok((HeadFile(file), says))

@@ -1,10 +1,10 @@
 //! Reads a store that nobody has open, damaged or not, and changes nothing: engines write when they are opened, so
 //! their files are copied first.
 
-use std::fs::{self, DirBuilder};
-use std::io;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::ops::{Bound, ControlFlow};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::codec::{self, BadBytes, HeadMark, LogValue};
@@ -23,6 +23,8 @@ use crate::store::engine::{
 
 /// Maximum number of damaged places that are named; the rest is counted.
 const NAMED: usize = 1_000;
+/// Bytes of a file that are copied at a time.
+const PIECE: usize = 256 * 1024;
 /// What is wrong with an entry of the log that is not there.
 const MISSING: &str = "it is missing";
 
@@ -106,11 +108,12 @@ impl StoreInspection {
     }
 }
 
-/// Looks at everything in a store that nobody has open. `scratch` is a folder with room for a copy of the engine's
-/// files. `each` gets every place of the log in order. Blocks until it is done.
+/// Looks at everything in a store that nobody has open. `scratch` is a folder of nobody else's with room for a copy of the
+/// engine's files. `each` gets every place of the log in order. Blocks until it is done.
 ///
 /// # Errors
-/// [`OpenFault`] if the store is in use, is of a newer portcullis, or the system does not read or copy its files.
+/// [`OpenFault`] if the store is in use, is of a newer portcullis, or the system does not read its files;
+/// [`OpenFault::Scratch`] if it does not write the copy.
 pub fn inspect(
     store: &Path,
     scratch: &Path,
@@ -131,17 +134,15 @@ pub fn inspect(
         }
         return Ok(found);
     };
-    let folder = |why| OpenFault::Folder {
-        path: store.to_path_buf(),
-        why,
-    };
-    let copy = ScratchCopy::of(&files, scratch).map_err(folder)?;
+    let copy = ScratchCopy::of(&files, scratch, store)?;
     match guarded(|| kind.open(&copy.0)) {
         Ok(engine) => {
             read_identity(&*engine, store, &mut found)?;
             read_log(&*engine, marked, &mut found, each);
             read_outbox(&*engine, &mut found);
         }
+        // It says nothing about the store: the copy has no room.
+        Err(Failure::Io(why)) => return Err(no_copy(scratch, why)),
         Err(why) => {
             found.add(DamagedPart::Engine, &why);
             if found.end > Seq(0) {
@@ -354,35 +355,81 @@ fn read_snapshot(store: &Path, found: &mut StoreInspection) {
 struct ScratchCopy(PathBuf);
 
 impl ScratchCopy {
-    fn of(folder: &Path, scratch: &Path) -> io::Result<ScratchCopy> {
-        let name = fresh_id().map_err(|why| io::Error::other(why.to_string()))?;
-        let copy = scratch.join(format!("portcullis-check-{}", hex::encode(name.0)));
-        let copy = ScratchCopy(copy);
-        copy_all(folder, &copy.0)?;
+    fn of(folder: &Path, scratch: &Path, store: &Path) -> Result<ScratchCopy, OpenFault> {
+        let name = fresh_id().map_err(|why| no_copy(scratch, io::Error::other(why.to_string())))?;
+        let copy = ScratchCopy(scratch.join(hex::encode(name.0)));
+        copy_all(folder, &copy.0).map_err(|fault| match fault {
+            CopyFault::Source(why) => OpenFault::Folder {
+                path: store.to_path_buf(),
+                why,
+            },
+            CopyFault::Target(why) => no_copy(scratch, why),
+        })?;
         Ok(copy)
+    }
+}
+
+fn no_copy(scratch: &Path, why: io::Error) -> OpenFault {
+    OpenFault::Scratch {
+        folder: scratch.to_path_buf(),
+        why,
     }
 }
 
 impl Drop for ScratchCopy {
     fn drop(&mut self) {
-        if let Err(why) = fs::remove_dir_all(&self.0) {
+        if let Err(why) = fs::remove_dir_all(&self.0)
+            && why.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(%why, folder = %self.0.display(), "a copy of the store could not be removed");
         }
     }
 }
 
-fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(to)?;
-    for file in fs::read_dir(from)? {
-        let file = file?;
+/// What failed while a folder was copied.
+enum CopyFault {
+    /// The original, which was to be read.
+    Source(io::Error),
+    /// The copy, which was to be written.
+    Target(io::Error),
+}
+
+fn copy_all(from: &Path, to: &Path) -> Result<(), CopyFault> {
+    let made = DirBuilder::new().mode(0o700).create(to);
+    made.map_err(CopyFault::Target)?;
+    for file in fs::read_dir(from).map_err(CopyFault::Source)? {
+        let file = file.map_err(CopyFault::Source)?;
         let (source, target) = (file.path(), to.join(file.file_name()));
-        let kind = file.file_type()?;
+        let kind = file.file_type().map_err(CopyFault::Source)?;
         if kind.is_dir() {
             copy_all(&source, &target)?;
         } else if kind.is_file() {
             // No links, pipes and devices: an engine makes none, and root may be looking at the folder of another user.
-            fs::copy(&source, &target)?;
+            copy_file(&source, &target)?;
         }
     }
     Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<(), CopyFault> {
+    let source = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(from);
+    let mut source = source.map_err(CopyFault::Source)?;
+    let target = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to);
+    let mut target = target.map_err(CopyFault::Target)?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        match source.read(&mut piece).map_err(CopyFault::Source)? {
+            0 => return Ok(()),
+            read => target
+                .write_all(&piece[..read])
+                .map_err(CopyFault::Target)?,
+        }
+    }
 }

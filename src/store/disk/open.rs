@@ -71,6 +71,18 @@ pub enum OpenFault {
         /// The store's folder.
         path: PathBuf,
     },
+    /// It was to be copied in order to be looked at, and the copy has no room or cannot be written.
+    #[error(
+        "cannot copy the store to {} to look at it: {why}; make room for a copy there, or name a folder with room: \
+         TMPDIR=FOLDER portcullis …",
+        .folder.display()
+    )]
+    Scratch {
+        /// The folder for the copy.
+        folder: PathBuf,
+        /// The error of the system.
+        why: io::Error,
+    },
     /// Written by a newer portcullis.
     #[error(
         "the store in {} has format {found}, this portcullis knows formats up to {known}; \
@@ -208,6 +220,7 @@ pub(super) fn open_verified(
 pub(super) fn lock(path: &Path) -> Result<File, OpenFault> {
     let mut file = OpenOptions::new();
     file.write(true).create(true).truncate(false).mode(0o600);
+    file.custom_flags(libc::O_NOFOLLOW);
     let file = file.open(path.join(LOCK));
     wait_for_lock(path, file.map_err(|why| folder_fault(path, why))?)
 }
@@ -215,7 +228,11 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenFault> {
 /// The lock of a store that is only read; `None` if nobody can run on it. The file is never created: as root's it would keep
 /// portcullis out of its own store.
 pub(super) fn lock_if_there(path: &Path) -> Result<Option<File>, OpenFault> {
-    match OpenOptions::new().write(true).open(path.join(LOCK)) {
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path.join(LOCK));
+    match file {
         Ok(file) => wait_for_lock(path, file).map(Some),
         Err(why)
             if matches!(

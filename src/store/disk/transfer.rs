@@ -4,7 +4,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::ops::{Bound, ControlFlow};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::codec::{self, LogValue};
@@ -51,6 +51,18 @@ pub enum MoveFault {
         /// The engine.
         kind: EngineKind,
     },
+    /// The store belongs to another user than the one who moves it.
+    #[error(
+        "the store in {} belongs to {}, who could not open what another user writes into it: run this as that user \
+         (runuser -u {} -- portcullis move-store …)",
+        .path.display(), user(*.owner), user(*.owner)
+    )]
+    OtherOwner {
+        /// The store's folder.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
     /// The store cannot be opened.
     #[error("{0}")]
     Open(#[from] OpenFault),
@@ -86,6 +98,13 @@ pub fn move_store(
     // A folder that cannot be read is named by what follows.
     if !which::has_files(store).unwrap_or(true) {
         return Err(MoveFault::NoStore(path()));
+    }
+    let owner = fs::metadata(store).map_or(uzers::get_effective_uid(), |store| store.uid());
+    if owner != uzers::get_effective_uid() {
+        return Err(MoveFault::OtherOwner {
+            path: path(),
+            owner,
+        });
     }
     let _lock = lock(store)?;
     let from = which::to_open(store, None)?;
@@ -131,6 +150,15 @@ pub fn move_store(
         rows,
         aside,
     })
+}
+
+/// The name of a user, or the number if it has none.
+fn user(id: u32) -> String {
+    let name = uzers::get_user_by_uid(id);
+    name.map_or_else(
+        || id.to_string(),
+        |user| user.name().to_string_lossy().into_owned(),
+    )
 }
 
 /// Renames the old engine's folder, which decides the move.
