@@ -17,10 +17,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::FutureExt;
 use tokio::sync::watch;
-use xmpp_parsers::jid::Jid;
 
 use crate::command::Context;
 use crate::config::Config;
+use crate::core::as_written;
 use crate::delivery::ports::Enforcer;
 use crate::enforce::XmppServer;
 use crate::engine::clock::Clock;
@@ -145,7 +145,7 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     let link = link.trusting({
         let (asker, server, bot) = (asker.clone(), Arc::clone(&host), Arc::clone(&bot));
         Trust::new(move |head| {
-            let from = head.from.as_deref().and_then(|from| Jid::new(from).ok());
+            let from = head.from.as_deref().and_then(as_written::exact);
             match from {
                 Some(from) if server.believes(&from) => Sender::Module,
                 Some(from) if asker.awaits(&from) || bot.knows(&from) => Sender::Known,

@@ -13,7 +13,7 @@ use xmpp_parsers::jid::{DomainPart, Jid};
 
 use super::nearest::nearest;
 use crate::core::account::domain_key;
-use crate::core::{Account, Subject, Term};
+use crate::core::{Account, Subject, Term, as_written};
 
 /// Parses a domain, in the form that accounts use.
 pub(super) fn host(text: &str) -> Result<String, String> {
@@ -23,6 +23,12 @@ pub(super) fn host(text: &str) -> Result<String, String> {
 pub(super) fn account(text: &str) -> Result<Account, String> {
     let jid =
         Jid::new(text.trim()).map_err(|error| format!("{text:?} is not a valid JID ({error})"))?;
+    if as_written::is_renamed(text.trim(), &jid) {
+        return Err(format!(
+            "{text:?} looks like {jid}, and servers may tell the two apart; write {:?} if you mean that",
+            jid.as_str()
+        ));
+    }
     if jid.resource().is_some() {
         return Err(format!(
             "{text:?} names one client of an account; leave out the / and what follows: {:?}",

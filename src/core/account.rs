@@ -1,4 +1,4 @@
-//! Accounts, normalised.
+//! Accounts, in the spelling of their server.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,16 +7,21 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use xmpp_parsers::jid::{BareJid, Jid};
 
-/// An account of the server: a bare JID with a localpart, normalised (RFC 7622: case folded, IDNA domain, no
-/// resource).
+use super::as_written;
+
+/// An account of the server: a bare JID with a localpart. The localpart is as the server spells it, which is nearly always
+/// the normal form of RFC 7622; the domain is a [`domain_key`].
 ///
-/// Stored as the normalised text, so that reading it from the log cannot fail after the rules of normalisation
-/// change. The text is shared, because the same account appears in many places.
+/// Stored as text, so that reading it from the log cannot fail after the rules of normalisation change. The text is shared, because the same account appears in many places.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(Arc<str>);
 
 impl Account {
     /// From a JID; the resource is dropped. `None` for a domain without a localpart.
+    ///
+    /// The jid crate may have changed the name when it read the JID: read what a server wrote with
+    /// [`exact`](super::as_written::exact), and check what a person typed with
+    /// [`is_renamed`](super::as_written::is_renamed).
     pub fn from_jid(jid: &Jid) -> Option<Self> {
         let localpart = jid.node()?;
         let domain = domain_key(jid.domain().as_str());
@@ -30,9 +35,9 @@ impl Account {
         is_read.then(|| Account(text.into()))
     }
 
-    /// From a name that a server vouches for and that is no JID for the jid crate: its localpart has characters that are newer
-    /// than Unicode 3.2 (emoji), which Prosody lets through. Taken as the server wrote it. `None` if it cannot be a bare JID
-    /// at all, or has characters that nobody sees.
+    /// From a name that a server vouches for and that the jid crate refuses or would change: its localpart has characters that
+    /// are newer than Unicode 3.2 (emoji, `ᵃ`), which Prosody lets through, or a form that only the server's stringprep
+    /// gives it. Taken as the server wrote it. `None` if it cannot be a bare JID at all.
     pub fn from_server(text: &str) -> Option<Self> {
         /// RFC 7622, 3.1
         const LONGEST: usize = 1023;
@@ -40,8 +45,7 @@ impl Account {
         let is_name = !localpart.is_empty()
             && localpart.len() <= LONGEST
             && !localpart.chars().any(is_forbidden);
-        let domain = Jid::new(domain)
-            .ok()
+        let domain = as_written::exact(domain)
             .filter(|jid| is_name && jid.node().is_none() && jid.resource().is_none())?;
         let domain = domain_key(domain.domain().as_str());
         Self::readable(format!("{localpart}@{domain}"))
@@ -97,9 +101,9 @@ impl Account {
         self.0.split_once('@').map_or("", |parts| parts.1)
     }
 
-    /// The account as a JID; `None` only if the rules for JIDs changed since it was stored.
+    /// The account as a JID; `None` if it has none, because the jid crate refuses the name or would change it.
     pub fn to_jid(&self) -> Option<BareJid> {
-        BareJid::new(&self.0).ok()
+        as_written::exact(&self.0).map(|jid| jid.to_bare())
     }
 }
 
@@ -118,16 +122,18 @@ pub fn domain_key(domain: &str) -> String {
     }
 }
 
-/// What no localpart has, whatever the version of Unicode: RFC 7622, 3.3.1, and RFC 3454, tables B.1 and C.1.1 to C.9.
+/// What no localpart has: RFC 7622, 3.3.1, and RFC 3454, tables B.1 and C.1.1 to C.9. What Unicode 3.2 does not assign is in
+/// none of the tables, and Prosody lets it through.
 fn is_forbidden(c: char) -> bool {
     c.is_control()
         || c.is_whitespace()
         || matches!(c, '"' | '&' | '\'' | '/' | ':' | '<' | '>' | '@')
         || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}'
-            | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{fff0}'..='\u{ffff}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
+            '\u{ad}' | '\u{34f}' | '\u{6dd}' | '\u{70f}'
+            | '\u{180b}'..='\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{2063}'
+            | '\u{206a}'..='\u{206f}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{ffff}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}'
+            | '\u{f0000}'..='\u{10ffff}')
 }
 
 impl Serialize for Account {

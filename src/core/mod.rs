@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod actor;
+pub mod as_written;
 pub mod attempt;
 pub mod bans;
 pub mod event;

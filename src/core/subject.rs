@@ -1,5 +1,6 @@
 //! Subjects of bans: an account, an address, a network, a pair (an account at a source), or an account lockdown.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use xmpp_parsers::jid::Jid;
 
-use super::words;
+use super::{as_written, words};
 
 pub use super::account::Account;
 
@@ -52,6 +53,18 @@ pub enum BadSubject {
         /// The reason.
         why: String,
     },
+    /// A JID that the jid crate reads as another one; see [`as_written`].
+    #[error(
+        "{text:?} looks like {becomes}, and a server may have both; write {becomes} if you mean that account{exactly}"
+    )]
+    Renamed {
+        /// The text.
+        text: String,
+        /// The other one.
+        becomes: String,
+        /// How to name the account of this spelling; may be empty.
+        exactly: String,
+    },
     /// A word without `@` that is no address.
     #[error("{0:?} is neither an account nor an address; an account is written name@domain")]
     Bare(String),
@@ -88,7 +101,10 @@ impl Subject {
             return Err(BadSubject::Missing);
         }
         if let Some(name) = words::unquoted(text) {
-            return Self::parse(&name);
+            return match exactly(&name) {
+                Some(account) => Ok(Subject::Account(account)),
+                None => Self::parse(&name),
+            };
         }
         let words: Vec<&str> = text.split_whitespace().collect();
         match &words[..] {
@@ -177,6 +193,9 @@ impl Subject {
 
     fn parse_jid(text: &str) -> Result<Subject, BadSubject> {
         let name = words::unquoted(text);
+        if let Some(account) = name.as_deref().and_then(exactly) {
+            return Ok(Subject::Account(account));
+        }
         let text = name.as_deref().unwrap_or(text);
         let jid = match Jid::new(text) {
             Ok(jid) => jid,
@@ -189,6 +208,16 @@ impl Subject {
                 });
             }
         };
+        if as_written::is_renamed(text, &jid) {
+            let exactly = exactly(text).map(|account| words::quoted(account.as_str()));
+            return Err(BadSubject::Renamed {
+                text: text.to_owned(),
+                becomes: jid.to_string(),
+                exactly: exactly.map_or_else(String::new, |name| {
+                    format!(", or {name} with the quotes for this one")
+                }),
+            });
+        }
         match Account::from_jid(&jid) {
             Some(account) => Ok(Subject::Account(account)),
             None => Err(BadSubject::Domain(text.to_owned())),
@@ -290,16 +319,35 @@ impl Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Subject::Account(account) => account.fmt(f),
+            Subject::Account(account) => f.write_str(&printed(account)),
             Subject::Address(address) => address.fmt(f),
             Subject::Network(net) => net.fmt(f),
             Subject::Pair(account, net) => {
-                write!(f, "{account} {FROM} {}", Subject::network(*net))
+                let place = Subject::network(*net);
+                write!(f, "{} {FROM} {place}", printed(account))
             }
             Subject::Guard(account) => {
-                write!(f, "{} {} {account}", GUARD_OF[0], GUARD_OF[1])
+                let name = printed(account);
+                write!(f, "{} {} {name}", GUARD_OF[0], GUARD_OF[1])
             }
         }
+    }
+}
+
+/// The account that a name in quotes means exactly as it is spelled: one that the jid crate refuses or would change.
+fn exactly(name: &str) -> Option<Account> {
+    let is_ascii = name.split('@').next().is_some_and(str::is_ascii);
+    match is_ascii || as_written::exact(name).is_some() {
+        true => None,
+        false => Account::from_server(name),
+    }
+}
+
+/// The name, in quotes if it would be read as another one without them.
+fn printed(account: &Account) -> Cow<'_, str> {
+    match as_written::reads_back(account.as_str()) {
+        true => account.as_str().into(),
+        false => words::quoted(account.as_str()).into(),
     }
 }
 
@@ -511,6 +559,70 @@ mod tests {
             "😀@example.org from 203.0.113.7",
             "😀@example.org from 203.0.113.7",
         );
+    }
+
+    /// Prosody has accounts `ᵃlice` and `alice`, and ejabberd makes `evilC∕kg` of `evil㏆`.
+    #[test]
+    fn a_name_that_would_become_another_is_asked_about_and_can_be_named_in_quotes() {
+        for (typed, becomes, exactly) in [
+            (
+                "ᵃlice@example.org",
+                "alice@example.org",
+                "\"ᵃlice@example.org\"",
+            ),
+            (
+                "evil㏆@example.org",
+                "evilc∕kg@example.org",
+                "\"evil㏆@example.org\"",
+            ),
+            ("ﬁ@example.org/x", "fi@example.org/x", ""),
+            ("alice@exᵃmple.org", "alice@example.org", ""),
+        ] {
+            for text in [
+                typed,
+                &format!("{typed} from 192.0.2.1"),
+                &format!("guard of {typed}"),
+            ] {
+                let why = Subject::parse(text).unwrap_err();
+                assert!(matches!(why, BadSubject::Renamed { .. }), "{text}: {why:?}");
+                let why = why.to_string();
+                assert!(why.contains(&format!("write {becomes} ")), "{why}");
+                assert!(
+                    exactly.is_empty() != why.contains(&format!("or {exactly} with")),
+                    "{why}"
+                );
+            }
+        }
+        for name in [
+            "ᵃlice@example.org",
+            "evilC∕kg@example.org",
+            "evil㏆@bücher.example",
+        ] {
+            let account = Account::from_server(name).unwrap();
+            let quoted = format!("\"{name}\"");
+            assert_eq!(Subject::Account(account.clone()).to_string(), quoted);
+            assert_eq!(words::name(account.as_str()), quoted);
+            check(&quoted, &quoted);
+            check(
+                &format!("{quoted} from 192.0.2.1"),
+                &format!("{quoted} from 192.0.2.1"),
+            );
+            check(&format!("guard of {quoted}"), &format!("guard of {quoted}"));
+            assert_eq!(account.to_jid(), None, "it would be that of another");
+        }
+        check("\"Alice@Example.org\"", "alice@example.org");
+        check("Ärger@example.org", "ärger@example.org");
+    }
+
+    #[test]
+    fn an_account_with_characters_that_nobody_sees_can_be_named() {
+        for c in "\u{600}\u{605}\u{61c}\u{180f}\u{2065}\u{2066}\u{fff0}\u{fff8}\u{e0100}".chars() {
+            let account = Account::from_server(&format!("a{c}b@example.org")).unwrap();
+            let printed = format!("\"a{}b@example.org\"", c.escape_unicode());
+            assert_eq!(words::name(account.as_str()), printed);
+            check(&printed, &printed);
+            assert_eq!(Subject::parse(&printed), Ok(Subject::Account(account)));
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! A stranger chooses the name of an account, and a name may hold typographic quotes, commas, `#` and `$`. Lines that we
 //! print are copied by people with power, so a name or reason in them must stay one word whatever it holds:
 //! [`quoted`] writes it and [`split`] reads it back. No valid name holds a plain quote (RFC 7622, 3.3.1), which makes
-//! that form unambiguous.
+//! that form unambiguous. In plain quotes a name is the account of exactly this spelling, and `\u{2066}` stands for a
+//! character that nobody sees.
+
+use super::as_written;
 
 /// A word of a line, or several words in quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +20,8 @@ pub struct LineWord {
 /// Typographic quotes: opening and closing.
 const TYPOGRAPHIC: [(char, char); 4] = [('“', '”'), ('„', '“'), ('«', '»'), ('”', '”')];
 
-/// Splits a line into words. Quotes keep words together: plain ones anywhere at the start of a word, with `\"` and `\\`
-/// inside of them for a quote and a backslash; typographic ones only if a space or the end follows the closing one and
+/// Splits a line into words. Quotes keep words together: plain ones anywhere at the start of a word, with `\"`, `\\` and
+/// `\u{2066}` inside of them for a quote, a backslash and any character; typographic ones only if a space or the end follows the closing one and
 /// no account name begins with the opening one.
 pub fn split(line: &str) -> Vec<LineWord> {
     let mut words = Vec::new();
@@ -49,10 +52,33 @@ fn plain_quotes(text: &str) -> Option<(String, usize)> {
             '\\' if inside[at + 1..].starts_with(['"', '\\']) => {
                 read.extend(chars.next().map(|(_, escaped)| escaped));
             }
+            '\\' => match escape(&inside[at..]) {
+                Some((escaped, used)) => {
+                    read.push(escaped);
+                    chars.nth(used - 2);
+                }
+                None => read.push('\\'),
+            },
             c => read.push(c),
         }
     }
     None
+}
+
+/// The character of `\u{2066}` at the start, and the number of bytes.
+fn escape(text: &str) -> Option<(char, usize)> {
+    let (digits, _) = text.strip_prefix(r"\u{")?.split_once('}')?;
+    let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let number = u32::from_str_radix(digits, 16).ok().filter(|_| is_hex)?;
+    Some((char::from_u32(number)?, digits.len() + r"\u{}".len()))
+}
+
+/// Whether a character that may stand in the name of an account is seen by nobody, or changes the order of others: those
+/// without a shape that Unicode 3.2 did not assign.
+pub fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{600}'..='\u{605}' | '\u{61c}' | '\u{180f}' | '\u{2064}'..='\u{2069}' | '\u{fff0}'..='\u{fff8}' | '\u{110bd}'
+        | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// As [`plain_quotes`], for typographic ones. `is_first`: of a line, where an account is expected.
@@ -87,7 +113,17 @@ fn typographic(text: &str, is_first: bool) -> Option<(String, usize)> {
 
 /// The text as one word in plain quotes.
 pub fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+    let mut word = String::with_capacity(text.len() + 2);
+    word.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => word.extend(['\\', c]),
+            c if is_unseen(c) => word.extend(c.escape_unicode()),
+            c => word.push(c),
+        }
+    }
+    word.push('"');
+    word
 }
 
 /// The text of a word that is all in plain quotes; `None` for any other word.
@@ -97,12 +133,13 @@ pub fn unquoted(word: &str) -> Option<String> {
 }
 
 /// The name of an account as lines write it: in quotes, unless it is all letters, digits and marks that mean nothing in a
-/// line or a shell.
+/// line or a shell, and is read as that account.
 pub fn name(account: &str) -> String {
     let is_plain = |c: char| {
         c.is_alphanumeric() || matches!(c, '@' | '.' | '_' | '-' | '+' | '=' | '%' | '\\')
     };
-    match account.starts_with(char::is_alphanumeric) && account.chars().all(is_plain) {
+    let is_plain = account.starts_with(char::is_alphanumeric) && account.chars().all(is_plain);
+    match is_plain && as_written::reads_back(account) {
         true => account.to_owned(),
         false => quoted(account),
     }
@@ -181,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quoted_text_is_one_word_and_itself(text in "[a-z \"\\\\“”„«»'#,;@$-]{0,30}", more in "[a-z \"“”]{0,10}") {
+        fn quoted_text_is_one_word_and_itself(text in "[a-z \"\\\\“”„«»'#,;@${}2\u{2066}\u{e0100}-]{0,30}", more in "[a-z \"“”]{0,10}") {
             let line = format!("{} {more}", quoted(&text));
             let first = LineWord { text: text.clone(), quoted: true };
             prop_assert_eq!(split(&line).into_iter().next(), Some(first));

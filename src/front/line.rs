@@ -239,7 +239,8 @@ fn as_value(word: LineWord) -> String {
 /// Whether it is an account whose name could be taken for something else.
 fn needs_quotes(text: &str) -> bool {
     let is_one = text.contains('@') && !text.contains(|c: char| c.is_whitespace() || c == '/');
-    is_one && words::name(text) != text && Subject::parse(text).is_ok()
+    let quoted = words::quoted(text);
+    is_one && words::name(text) == quoted && Subject::parse(&quoted).is_ok()
 }
 
 /// Whether a further word is meant as a subject: what stands in quotes is a text, unless we would write it so.

@@ -4,14 +4,13 @@
 //! without its own `<error/>`, which the strict type refuses; and one strange child must not cost more than its
 //! stanza.
 
-use std::str::FromStr;
-
 use minidom::Element;
 use thiserror::Error;
 use xmpp_parsers::jid::Jid;
 use xso::exports::rxml;
 
 use super::guard::{self, Excess, Head};
+use crate::core::as_written;
 
 /// Namespace of all stanzas on a component stream.
 pub const NS_COMPONENT: &str = "jabber:component:accept";
@@ -34,7 +33,7 @@ pub enum StanzaKind {
 /// The addresses and the type of a stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The sender, vouched for by the server; normalised.
+    /// The sender, vouched for by the server, as the server wrote it; see [`as_written::exact`].
     pub from: Jid,
     /// The address of ours that it was sent to; normalised.
     pub to: Jid,
@@ -95,7 +94,7 @@ pub enum Defect {
     /// The parser refused it.
     #[error("not well-formed: {0}")]
     Xml(String),
-    /// No `from`, or a malformed one.
+    /// No `from`, a malformed one, or one that would be taken for another sender ([`as_written::exact`]).
     #[error("the sender's address is missing or malformed")]
     From,
     /// No `to`, or a malformed one.
@@ -182,10 +181,11 @@ fn sort(element: Element) -> Top {
 }
 
 fn header(kind: StanzaKind, element: &Element) -> Result<Header, Defect> {
-    let jid = |name| element.attr(name).and_then(|text| Jid::from_str(text).ok());
+    let (from, to) = (element.attr("from"), element.attr("to"));
     let header = Header {
-        from: jid("from").ok_or(Defect::From)?,
-        to: jid("to").ok_or(Defect::To)?,
+        // Roles, open questions and room occupants are found by the sender.
+        from: from.and_then(as_written::exact).ok_or(Defect::From)?,
+        to: to.and_then(|to| Jid::new(to).ok()).ok_or(Defect::To)?,
         id: element.attr("id").map(str::to_owned),
         type_: element.attr("type").map(str::to_owned),
         lang: element.attr_ns(NS_XML, "lang").map(str::to_owned),
@@ -266,15 +266,35 @@ mod tests {
     }
 
     #[test]
-    fn a_stanza_brings_its_header_normalised() {
+    fn a_stanza_brings_its_header() {
         let received = received(
-            "<iq type='get' id='a' from='Alice@EXAMPLE.org/Phone' to='bot.example' xml:lang='de'><ping xmlns='urn:xmpp:ping'/></iq>",
+            "<iq type='get' id='a' from='alice@EXAMPLE.org/Phone' to='bot.example' xml:lang='de'><ping xmlns='urn:xmpp:ping'/></iq>",
         );
         assert_eq!(received.kind, StanzaKind::Iq);
         assert_eq!(received.header.from.as_str(), "alice@example.org/Phone");
         assert_eq!(received.header.lang.as_deref(), Some("de"));
         assert!(received.is_request());
         assert!(received.payload().unwrap().is("ping", "urn:xmpp:ping"));
+    }
+
+    /// `ᵃ` is newer than Unicode 3.2: Prosody has both accounts, and the jid crate makes one of them.
+    #[test]
+    fn a_sender_that_looks_like_another_is_not_taken_for_that_one() {
+        for from in [
+            "ᵃdmin@example.org/Phone",
+            "admin@exᵃmple.org",
+            "ops@rooms.example.org/ᵃl",
+            "example.org/ᵖortcullis",
+            "evilC∕kg@example.org",
+            "Admin@example.org",
+        ] {
+            assert!(Jid::new(from).is_ok());
+            assert_eq!(
+                wrong(&format!("<message from='{from}' to='c'/>")),
+                Defect::From,
+                "{from}"
+            );
+        }
     }
 
     #[test]

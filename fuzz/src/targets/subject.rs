@@ -1,6 +1,8 @@
-//! Subjects: what is printed reads back as the same subject, at every place that reads one.
+//! Subjects: what is printed reads back as the same subject, at every place that reads one, and nobody has the role of an
+//! account that is spelled otherwise.
 
-use portcullis::core::{Account, Subject};
+use portcullis::command::Roles;
+use portcullis::core::{Account, Rights, Role, Subject, as_written};
 use portcullis::xmpp::payload::hook;
 
 pub fn run(data: &[u8]) {
@@ -20,7 +22,22 @@ pub fn run(data: &[u8]) {
             assert_eq!(plain, account);
         }
         assert_eq!(hook::account(account.as_str()).as_ref(), Some(&account));
+        role_of(&text, &account);
         reads_back(&Subject::Account(account));
+    }
+}
+
+/// Checks that a sender has no role by an account whose localpart is spelled otherwise, and that nothing is asked of the
+/// server about another account.
+fn role_of(text: &str, account: &Account) {
+    let roles = Roles::new([(account.clone(), Rights::everywhere(Role::Admin))]);
+    let spelled = |text: &str| text.split_once('@').map(|parts| parts.0.to_owned());
+    if let Some(sender) = as_written::exact(text) {
+        let is_admin = roles.of(&sender).highest() == Role::Admin;
+        assert!(!is_admin || spelled(text).as_deref() == Some(account.localpart()));
+    }
+    if let Some(jid) = account.to_jid() {
+        assert_eq!(jid.as_str(), account.as_str());
     }
 }
 

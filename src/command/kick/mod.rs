@@ -19,7 +19,9 @@ use super::request::Request;
 use super::spec::{Field, Kind, Spec};
 use super::values::separate;
 use crate::core::words;
-use crate::core::{Account, Action, HistoryOrder, HistoryRuling, Role, Ruling, Subject};
+use crate::core::{
+    Account, Action, HistoryOrder, HistoryRuling, Role, Ruling, Subject, as_written,
+};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -179,7 +181,10 @@ fn read(call: &Request<'_>, context: &Context) -> Result<Vec<Whom>, Vec<Problem>
 
 /// Parses `alice@example.org/phone`.
 fn session(text: &str) -> Option<(Subject, String)> {
-    let jid = Jid::new(text.trim()).ok()?;
+    let text = text.trim();
+    let jid = Jid::new(text)
+        .ok()
+        .filter(|jid| !as_written::is_renamed(text, jid))?;
     let resource = jid.resource()?.to_string();
     let account = Account::from_jid(&jid)?;
     Some((Subject::Account(account), resource))

@@ -17,6 +17,7 @@ use super::inbound::{Arrived, Inbound};
 use super::login::Established;
 use super::name_watch::NameWatch;
 use super::{Cause, Incoming, Settings};
+use crate::core::as_written;
 use crate::xmpp::fault::Fault;
 use crate::xmpp::stanza::{Defect, Malformed, Received, Top};
 use crate::xmpp::wire::{self, Outgoing, Wire};
@@ -369,7 +370,7 @@ impl StreamReader<'_> {
             Defect::From | Defect::NoId => return None,
             Defect::Xml(_) | Defect::Type | Defect::Children => Fault::Malformed,
         };
-        let asker = Jid::new(&head.from?).ok()?;
+        let asker = as_written::exact(&head.from?)?;
         let ours = |jid: &Jid| jid.domain() == self.wire.domain().domain();
         let asked = head.to.and_then(|to| Jid::new(&to).ok()).filter(ours);
         Some(fault.answer(
@@ -394,7 +395,7 @@ fn unreadable_answer(malformed: &Malformed) -> Option<Incoming> {
     let (from, id) = (head.from.as_deref()?, head.id.clone()?);
     tracing::debug!(from, why = %malformed.why, "an answer could not be read");
     Some(Incoming::Unreadable {
-        from: Jid::new(from).ok()?,
+        from: as_written::exact(from)?,
         id,
     })
 }

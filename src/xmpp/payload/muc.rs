@@ -8,6 +8,7 @@ use xmpp_parsers::jid::Jid;
 use xmpp_parsers::ns;
 
 use super::{leaf, text_of, with};
+use crate::core::as_written;
 
 /// The affiliation of a person with a room, present or not (XEP-0045, 5.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +65,7 @@ impl UserStatus {
                 _ => Affiliation::None,
             },
             moderator: attr("role") == Some("moderator"),
-            jid: attr("jid").and_then(|jid| Jid::new(jid).ok()),
+            jid: attr("jid").and_then(as_written::exact),
             nick: attr("nick").map(str::to_owned),
             reason: item.and_then(said),
             actor: actor

@@ -4,11 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use minidom::Element;
-use xmpp_parsers::jid::Jid;
 
 use super::refusals::words;
 use super::{HOLD, LOGINS, NS_HOOK, counted_outcome};
-use crate::core::{Account, Attempt, LoginOutcome, Timestamp};
+use crate::core::{Account, Attempt, LoginOutcome, Timestamp, as_written};
 use crate::xmpp::payload::one_line;
 
 /// Maximum length of a module's texts about itself, in bytes.
@@ -151,11 +150,17 @@ fn hello(element: &Element) -> Hello {
     }
 }
 
-/// Parses an account as servers and programs write it; `None` if it is invalid.
+/// Parses an account as servers and programs write it; `None` if it is invalid. A localpart beyond ASCII is taken as it is
+/// written; no server has ASCII letters in upper case in the others.
 pub fn account(text: &str) -> Option<Account> {
-    match Jid::new(text) {
-        Ok(jid) => Account::from_jid(&jid),
-        Err(_) => Account::from_server(text),
+    let is_ascii = text.split('@').next().is_some_and(str::is_ascii);
+    let jid = as_written::exact(text).or_else(|| {
+        let folded = text.to_ascii_lowercase();
+        as_written::exact(&folded).filter(|_| is_ascii)
+    });
+    match jid {
+        Some(jid) => Account::from_jid(&jid),
+        None => Account::from_server(text),
     }
 }
 
