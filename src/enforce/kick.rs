@@ -5,6 +5,7 @@ use xmpp_parsers::jid::BareJid;
 
 use super::XmppServer;
 use super::admin::{self, Completed};
+use super::port::no_jid;
 use super::probe::{HostCapabilities, Software};
 use crate::core::{Account, Subject};
 use crate::delivery::ports::Undone;
@@ -30,7 +31,7 @@ impl XmppServer {
         account: &Account,
         reason: &str,
     ) -> Result<Option<u64>, Undone> {
-        let (host, jid) = self.host_of(account)?;
+        let (host, jid) = self.place_of(account)?;
         if let Some(module) = self.module_at(&host.vhost) {
             let subject = Subject::Account(account.clone());
             let text = hook::text_for_kick(reason);
@@ -42,6 +43,7 @@ impl XmppServer {
                 host.vhost
             )));
         }
+        let jid = jid.ok_or_else(|| no_jid(account))?;
         // The command itself does not report how many there were.
         let before = self.open_sessions(&host, &jid).await;
         let before = before.as_ref().and_then(admin::sessions);

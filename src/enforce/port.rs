@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt as _};
 use ipnet::IpNet;
 use tokio::sync::{broadcast, watch};
-use xmpp_parsers::jid::{BareJid, Jid};
+use xmpp_parsers::jid::BareJid;
 
 use super::XmppServer;
 use super::admin;
@@ -93,6 +93,14 @@ impl Enforcer for XmppServer {
     }
 }
 
+/// A request about this account would be one about another. The hook module is told names as they are.
+pub(super) fn no_jid(account: &Account) -> Undone {
+    Undone(format!(
+        "{} has a name that only the hook module can be told: in a request to the server it would be that of another account, or none. `status` shows how to install the module.",
+        Subject::Account(account.clone())
+    ))
+}
+
 /// The module lets the account in, but what an earlier ban left on the server cannot be removed at present.
 fn left_behind(host: &HostCapabilities, jid: &BareJid) -> Undone {
     Undone(format!(
@@ -103,13 +111,21 @@ fn left_behind(host: &HostCapabilities, jid: &BareJid) -> Undone {
 
 impl XmppServer {
     async fn enforce_account(&self, ban: &Ban, account: &Account) -> Result<Held, Undone> {
-        let (host, jid) = self.host_of(account)?;
+        let (host, jid) = self.place_of(account)?;
         let module = self.module_at(&host.vhost);
+        if module.is_none() && jid.is_none() {
+            return Err(no_jid(account));
+        }
         if let Some(module) = &module {
             // End the sessions first, with the reason; the module lets nobody in again.
             self.kick_by_module(module, &ban.subject, &hook::text_for(ban))
                 .await?;
         }
+        // Without a JID the module alone refuses the account, which it is told by name.
+        let Some(jid) = jid else {
+            self.state().ever_enforced.insert(host.vhost);
+            return Ok(Held::Enforced);
+        };
         match host.kind {
             Software::Prosody if module.is_some() => self.export(&host, &jid, ban, account).await,
             Software::Prosody => self.disable(&host, &jid, ban, account).await?,
@@ -125,7 +141,11 @@ impl XmppServer {
     }
 
     async fn release_account(&self, account: &Account) -> Result<(), Undone> {
-        let (host, jid) = self.host_of(account)?;
+        let (host, jid) = self.place_of(account)?;
+        // Nothing was ever written for it.
+        let Some(jid) = jid else {
+            return Ok(());
+        };
         let has_module = self.module_at(&host.vhost).is_some();
         let may_change = match host.kind {
             Software::Prosody => host.offers("reenable-user"),
@@ -165,7 +185,7 @@ impl XmppServer {
     }
 
     async fn find(&self, account: &Account) -> Existence {
-        let Ok((host, jid)) = self.host_of(account) else {
+        let Ok((host, jid)) = self.place_of(account) else {
             return Existence::Unknown;
         };
         if let Some(module) = self.module_at(&host.vhost) {
@@ -174,6 +194,9 @@ impl XmppServer {
                 known => return known,
             }
         }
+        let Some(jid) = jid else {
+            return Existence::Unknown;
+        };
         match host.kind {
             Software::Prosody => self.find_on_prosody(&host, &jid).await,
             Software::Ejabberd | Software::Unknown => self.find_on_ejabberd(&host, &jid).await,
@@ -207,8 +230,7 @@ impl XmppServer {
                 }
             };
             let names = listed.values("disableduserjids").unwrap_or_default();
-            let accounts = names.iter().filter_map(|name| Jid::new(name).ok());
-            let accounts = accounts.filter_map(|jid| Account::from_jid(&jid));
+            let accounts = names.iter().filter_map(|name| hook::account(name));
             // A host may only list its own accounts.
             all.extend(accounts.filter(|account| account.domain() == host.vhost));
         }

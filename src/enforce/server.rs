@@ -19,13 +19,14 @@ use super::admin;
 use super::diagnosis::{Names, standing};
 use super::module_nodes::Modules;
 use super::own_domains::OwnDomains;
+use super::port::no_jid;
 use super::privilege::{Grants, NoGrant, Right};
 use super::probe::{self, HostCapabilities, Software};
 use super::requests::Requests;
 use super::settings::{Settings, Timeouts};
 use crate::core::account::domain_key;
 use crate::core::seal::Keyring;
-use crate::core::{Account, BanId};
+use crate::core::{Account, BanId, as_written};
 use crate::delivery::ports::{Enforcement, Finding, RecordState, Undone};
 use crate::xmpp::iq::{Asker, Unanswered};
 use crate::xmpp::secret::Secret;
@@ -285,6 +286,20 @@ impl XmppServer {
 
     /// The virtual host of an account, if we may act there.
     pub(super) fn host_of(&self, account: &Account) -> Result<(HostCapabilities, BareJid), Undone> {
+        let (host, jid) = self.place_of(account)?;
+        let jid = jid.ok_or_else(|| no_jid(account))?;
+        Ok((host, jid))
+    }
+
+    /// The virtual host of an account, and its JID; `None`: only a module can be asked about the account, because its name
+    /// would arrive at the server as that of another.
+    ///
+    /// # Errors
+    /// [`XmppServer::host_of`]'s, without the last.
+    pub(super) fn place_of(
+        &self,
+        account: &Account,
+    ) -> Result<(HostCapabilities, Option<BareJid>), Undone> {
         let domain = account.domain();
         let state = self.state();
         if *self.session.borrow() == 0 {
@@ -297,9 +312,7 @@ impl XmppServer {
                 "The server is still being asked what it allows.",
             )));
         }
-        let jid = state
-            .jid_of(account)
-            .ok_or_else(|| Undone(format!("{account} is no address that can be written to.")))?;
+        let jid = state.jid_of(account);
         match state.hosts.get(domain) {
             // How bans work depends on the program, and a host that grants rights answers some time.
             Some(host) if host.granted && host.is_late && host.kind == Software::Unknown => {
@@ -400,7 +413,8 @@ impl ServerState {
 
     /// The JID of an account in the server's spelling; `None` if it is not a valid JID.
     pub(super) fn jid_of(&self, account: &Account) -> Option<BareJid> {
-        BareJid::new(&account.spelled(self.spelled(account.domain()))).ok()
+        let jid = as_written::exact(&account.spelled(self.spelled(account.domain())))?;
+        Some(jid.to_bare())
     }
 
     /// Forgets everything about other domains.

@@ -3,6 +3,7 @@
 -module(mod_portcullis_protocol).
 -export([ask/3, send/5, answer/2]).
 -export([component/1, connections/1, is_from_component/2]).
+-export([named/1]).
 -export([element/2, element/3, child/2, payload/1, attribute/2, integer/2, text/1, change/1]).
 -export([mechanism/1, clip/1]).
 -export([now_ms/0, timestamp/1, time/2]).
@@ -168,9 +169,22 @@ subject(El) ->
     end.
 
 account(Text) ->
-    try jid:decode(Text) of
-        JID -> {account, jid:encode(jid:remove_resource(jid:tolower(JID)))}
-    catch error:{bad_jid, _} -> error
+    case named(Text) of
+        {User, Server} -> {account, <<User/binary, "@", Server/binary>>};
+        error -> error
+    end.
+
+%% The account that portcullis names, whose spelling it has from us. jid:decode would normalise that again, and for some
+%% names stringprep does not stop there: `evil` and U+33C6 becomes `evilC/kg`, and that becomes `evilc/kg`.
+-spec named(binary()) -> {binary(), binary()} | error.
+named(Text) ->
+    case binary:split(Text, <<"@">>) of
+        [User, Domain] when User =/= <<>> ->
+            case jid:nameprep(Domain) of
+                Server when is_binary(Server), Server =/= <<>> -> {User, Server};
+                _ -> error
+            end;
+        _ -> error
     end.
 
 network(Kind, Text) ->

@@ -86,12 +86,7 @@ named(address, El) ->
     end.
 
 account(undefined) -> error;
-account(Text) ->
-    try jid:decode(Text) of
-        #jid{luser = <<>>} -> error;
-        #jid{luser = User, lserver = Server} -> {User, Server}
-    catch error:{bad_jid, _} -> error
-    end.
+account(Text) -> mod_portcullis_protocol:named(Text).
 
 %% What ejabberd itself expects in the record of a ban. As in mod_admin_extra, which does not export it.
 native_hash(User, Server) ->

@@ -23,10 +23,9 @@ target(El) ->
     end.
 
 account(Text) ->
-    try jid:decode(Text) of
-        #jid{luser = <<>>} -> error;
-        #jid{luser = User, lserver = Server} -> {account, User, Server}
-    catch error:{bad_jid, _} -> error
+    case mod_portcullis_protocol:named(Text) of
+        {User, Server} -> {account, User, Server};
+        error -> error
     end.
 
 network(Text) ->
