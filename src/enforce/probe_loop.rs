@@ -15,6 +15,9 @@ use super::server::ServerState;
 
 /// Grants come in a burst; after this pause it is over.
 const GRANT_PAUSE: Duration = Duration::from_millis(200);
+/// How often the time doubles until another connection is tried because rights are granted and never worked: from
+/// five minutes to a day.
+const MUTE_DOUBLINGS: u32 = 8;
 
 impl XmppServer {
     /// Resolves when only a new connection can bring our rights back: ejabberd withdraws them without notice, for
@@ -34,6 +37,7 @@ impl XmppServer {
 
     async fn keep_looking(&self) {
         let mut sessions = self.session.subscribe();
+        let mut mute = 0;
         loop {
             let session = match sessions.wait_for(|session| *session != 0).await {
                 Ok(session) => *session,
@@ -42,16 +46,23 @@ impl XmppServer {
             let mut other = self.session.subscribe();
             tokio::select! {
                 _ = other.wait_for(|now| *now != session) => {}
-                () = self.look_all_the_time(session) => {}
+                () = self.look_all_the_time(session, &mut mute) => {}
             }
         }
     }
 
-    async fn look_all_the_time(&self, session: u64) {
+    /// `mute`: the number of connections in a row that were given up because rights on them never worked.
+    async fn look_all_the_time(&self, session: u64, mute: &mut u32) {
         self.wait_for_grants().await;
+        let mut mute_since = None;
         loop {
             self.look(session).await;
             let worse = self.is_worse_off();
+            if self.is_mute() {
+                mute_since.get_or_insert_with(Instant::now);
+            } else {
+                (mute_since, *mute) = (None, 0);
+            }
             let pause = if worse || self.is_unsure() {
                 self.limits.regrant
             } else {
@@ -59,9 +70,16 @@ impl XmppServer {
             };
             tokio::select! {
                 () = self.doubt.notified() => {}
-                () = sleep(pause) => if worse {
-                    tracing::warn!("rights that were granted before are missing; asking for a new connection");
-                    self.reconnect.notify_one();
+                () = sleep(pause) => {
+                    let patience = self.limits.again * 2_u32.pow(*mute);
+                    if worse {
+                        tracing::warn!("rights that were granted before are missing; asking for a new connection");
+                        self.reconnect.notify_one();
+                    } else if mute_since.is_some_and(|since| since.elapsed() >= patience) {
+                        *mute = (*mute + 1).min(MUTE_DOUBLINGS);
+                        tracing::warn!("rights are granted and requests are not answered; asking for a new connection");
+                        self.reconnect.notify_one();
+                    }
                 }
             }
         }
@@ -85,6 +103,16 @@ impl XmppServer {
                 host.record == Right::Both && !host.answers && state.ever_changed.contains(vhost)
             });
             (is_silent || state.grants.of(vhost).is_none()) && self.matters(&state, vhost)
+        })
+    }
+
+    /// Whether a virtual host granted the right to records and does not answer. Its grants may have been withdrawn without
+    /// notice before they were used once; or `mod_private` is missing, which another connection does not change.
+    fn is_mute(&self) -> bool {
+        let state = self.state();
+        let mut hosts = state.hosts.values();
+        hosts.any(|host| {
+            host.record == Right::Both && !host.answers && self.matters(&state, &host.vhost)
         })
     }
 

@@ -872,6 +872,26 @@ async fn a_connection_without_the_grants_of_the_one_before_asks_for_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rights_that_never_worked_are_tried_on_new_connections_less_and_less_often() {
+    let fake = fake(Make::Ejabberd24);
+    locked(&fake).deaf = true;
+    let server = server(&fake, Some(COOKIE));
+    tokio::spawn(Arc::clone(&server).run(CancellationToken::new()));
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        server.link_up();
+        assert!(server.take(&grant("localhost")));
+        let began = tokio::time::Instant::now();
+        server.reconnect_wanted().await;
+        waits.push(began.elapsed().as_secs());
+        server.link_down();
+    }
+    assert!((300..600).contains(&waits[0]), "{waits:?}");
+    assert!((600..1_200).contains(&waits[1]), "{waits:?}");
+    assert!((1_200..2_400).contains(&waits[2]), "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_never_granted_anything_is_not_asked_again_and_again() {
     let server = server(&fake(Make::Ejabberd26), Some(COOKIE));
     tokio::spawn(Arc::clone(&server).run(CancellationToken::new()));
