@@ -6,6 +6,7 @@
 -export_type([target/0]).
 
 -include("xmpp.hrl").
+-include("ejabberd_sm.hrl").
 
 %% How long a node may take to go through its sessions.
 -define(NODE_MS, 5000).
@@ -83,11 +84,20 @@ end_sessions(Judge, Nodes, Users, Host) ->
     lists:foldl(fun(User, Count) -> Count + end_sessions_of(User, Judge, Nodes, Host) end, 0, Users).
 
 end_sessions_of(User, Judge, Nodes, Host) ->
-    Sessions = [{Info, Text} || {_, Info} <- ejabberd_sm:get_user_info(User, Host),
+    Sessions = [{Info, Text} || Info <- sessions(User, Host),
                                 lists:member(proplists:get_value(node, Info), Nodes),
                                 Text <- [Judge(User, address(Info))], Text =/= keep],
     lists:foreach(fun({Info, Text}) -> end_session(Info, Text) end, Sessions),
     length(Sessions).
+
+sessions(User, Host) ->
+    case jid:nodeprep(User) of
+        User -> [Info || {_, Info} <- ejabberd_sm:get_user_info(User, Host)];
+        %% ejabberd_sm would normalise the name again, and find the sessions of another account.
+        _ -> [[{node, node(Pid)}, {pid, Pid} | Info] ||
+                 #session{us = {Name, Domain}, sid = {_, Pid}, info = Info} <- ejabberd_sm:dirty_get_my_sessions_list(),
+                 Name =:= User, Domain =:= Host]
+    end.
 
 %% Also ends a session that waits to be resumed: mod_stream_mgmt looks out for stream errors.
 end_session(Info, Text) ->
