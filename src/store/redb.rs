@@ -129,8 +129,10 @@ impl RedbEngine {
 
 impl StorageEngine for RedbEngine {
     fn get(&self, table: StoreTable, key: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
-        let value = self.table(table)?.get(key);
-        let value = value.map_err(|why| self.failure(why))?;
+        // The table keeps the transaction open, and the value does not, whatever the documentation of `get` says (redb 4.6):
+        // a writer must not free the value's page while it is copied. A debug build of redb panics then.
+        let table = self.table(table)?;
+        let value = table.get(key).map_err(|why| self.failure(why))?;
         Ok(value.map(|value| value.value().to_vec()))
     }
 
@@ -213,5 +215,37 @@ fn told(why: ::redb::Error) -> Failure {
         }
         ::redb::Error::Io(why) => Failure::Io(why),
         other => Failure::Engine(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_value_is_read_while_its_page_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = RedbEngine::open(folder.path()).unwrap();
+        let table = StoreTable::ALL[0];
+        let row = |value: u32| RowChange {
+            table,
+            key: vec![1],
+            value: Some(value.to_be_bytes().repeat(200)),
+        };
+        engine.write(&[row(0)], Durable::Now).unwrap();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                for _ in 0..20_000 {
+                    let value = engine.get(table, &[1]).unwrap().unwrap();
+                    assert!(value.chunks(4).all(|part| *part == value[..4]));
+                }
+            });
+            let mut value = 0;
+            while !reader.is_finished() {
+                value += 1;
+                engine.write(&[row(value)], Durable::Soon).unwrap();
+            }
+        });
     }
 }

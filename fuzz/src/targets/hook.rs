@@ -4,7 +4,7 @@
 use minidom::Element;
 use portcullis::core::{BanId, By, Seq, Timestamp, Verdict};
 use portcullis::xmpp::payload::hook::{
-    self, Check, HOLD, HookRequest, LOGINS, NS_HOOK, PlainCheck,
+    self, Check, HOLD, HookRequest, LOGINS, NS_HOOK, PlainCheck, ReportedLogin,
 };
 use portcullis::xmpp::stanza::{Received, Top, parse};
 use xmpp_parsers::jid::Jid;
@@ -105,7 +105,7 @@ fn bounded(request: &HookRequest) {
         HookRequest::Report(report) => {
             assert!(report.logins.len() <= LOGINS && short(&report.node));
             assert!(report.batch.as_deref().is_none_or(short));
-            for (attempt, _) in &report.logins {
+            for ReportedLogin { attempt, .. } in &report.logins {
                 assert!(attempt.account.is_some() || attempt.address.is_some());
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
 use crate::core::Attempt;
-use crate::xmpp::payload::hook::Report;
+use crate::xmpp::payload::hook::{Report, ReportedLogin};
 
 /// Number of reports, or logins of reports without a batch name, that are remembered.
 const REMEMBERED: usize = 32_768;
@@ -25,17 +25,19 @@ impl SeenReports {
                 tracing::debug!(vhost, batch, "a repeated report was ignored");
                 return Vec::new();
             }
+            let mut logins = report.logins;
+            logins.retain(|login| {
+                let earlier = login.earlier.as_ref();
+                let key = earlier.map(|batch| self.hasher.hash_one((vhost, &report.node, batch)));
+                key.is_none_or(|key| !self.keys.contains(&key))
+            });
             self.remember(key);
-            return report
-                .logins
-                .into_iter()
-                .map(|(attempt, _)| attempt)
-                .collect();
+            return logins.into_iter().map(|login| login.attempt).collect();
         }
         // Guesses of the same moment in one report are separate guesses.
         let mut keys = Vec::with_capacity(report.logins.len());
         let mut new = Vec::with_capacity(report.logins.len());
-        for (attempt, text) in report.logins {
+        for ReportedLogin { attempt, text, .. } in report.logins {
             // A login without its own time cannot be distinguished from another.
             if !text.is_empty() {
                 let key = self.hasher.hash_one((vhost, &report.node, &text));
@@ -99,6 +101,13 @@ mod tests {
         );
         assert_eq!(count("", TIMELESS), 1);
         assert_eq!(count("", TIMELESS), 1);
+        let told_again = |batch: &str| ONE.replace("<login", &format!("<login batch='{batch}'"));
+        let logins = format!("{}{}{TWO}", told_again("1"), told_again("never arrived"));
+        assert_eq!(
+            count("batch='3'", &logins),
+            2,
+            "after a restart of the module"
+        );
     }
 
     #[test]

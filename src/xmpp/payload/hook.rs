@@ -19,8 +19,8 @@ pub use outcome::counted_outcome;
 pub use plain::PlainCheck;
 pub use refusals::{HookRefusal, HookRefusals, read_refusals, refusals, unblock, unblocked};
 pub use request::{
-    Check, HeldState, Hello, HookRequest, HookUnreadable, Login, Report, account, address, attempt,
-    hold,
+    Check, HeldState, Hello, HookRequest, HookUnreadable, Login, Report, ReportedLogin, account,
+    address, attempt, hold,
 };
 
 /// The namespace of the hook protocol.

@@ -228,20 +228,27 @@ def test_a_report_without_an_answer_is_sent_again_with_the_same_batch(ej, compon
     assert len(component.reports) == 2 and login["batch"]
 
 
-@pytest.mark.parametrize("again", [Ejabberd.restart, Ejabberd.restart_module], ids=["the_server", "the_module"])
-def test_failures_whose_report_has_no_answer_yet_are_told_after_a_restart(ej, component, open_stream, again):
+@pytest.mark.parametrize(
+    ("again", "name", "source"),
+    [(Ejabberd.restart, "late1", "127.8.77.1"), (Ejabberd.restart_module, "late2", "127.8.77.2")],
+    ids=["the_server", "the_module"],
+)
+def test_failures_whose_report_has_no_answer_yet_are_told_after_a_restart(
+    ej, component, open_stream, again, name, source
+):
     """The server stops just after a guess: its report may be lost together with the connection."""
     component.silent = {"report"}
     began = time.time()
     for n in range(3):
-        open_stream().plain("bob", f"wrong{n}")
+        open_stream(source).plain(name, f"wrong{n}")
     component.wait(lambda: sum(component.reports) >= 3)
     ended = time.time()
     component.close()
     again(ej)
     with FakeComponent(ej) as back:
         back.wait(lambda: len(back.logins) >= 3)
-        assert back.outcomes("bob@localhost") == ["failure"] * 3
+        assert back.outcomes(f"{name}@localhost") == ["failure"] * 3
+        assert {login["earlier"] for login in back.logins} <= component.batches and len(component.batches) <= 3
         assert all(began - 1 < parse(login["at"]) < ended + 1 for login in back.logins)
 
 

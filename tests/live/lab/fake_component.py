@@ -50,6 +50,7 @@ class FakeComponent:
         self.answered = []  # the same for those that were answered
         self.hellos, self.checks, self.syncs, self.logins = [], [], [], []  # attributes of received elements
         self.reports = []  # number of logins in each report
+        self.batches = set()  # names of the reports
         self.given = []  # the sequence numbers up to which a list was sent completely
         self.is_refused = lambda login: False  # a report with such a login is not acceptable
         self.answers, self.lock = {}, threading.Lock()
@@ -210,11 +211,15 @@ class FakeComponent:
 
     def answer_report(self, body):
         self.reports.append(len(body))
+        self.batches.add(body.get("batch"))
         if self._is_silent("report"):
             return None
         if any(self.is_refused(dict(login.attrib)) for login in body):
             return NOT_ACCEPTABLE
-        self.logins += [dict(login.attrib, node=body.get("node"), batch=body.get("batch")) for login in body]
+        self.logins += [
+            dict(login.attrib, node=body.get("node"), batch=body.get("batch"), earlier=login.get("batch"))
+            for login in body
+        ]
         return ""
 
     # -- what it was told ---------------------------------------------------------------------------------------------

@@ -110,11 +110,12 @@ untold(Host) ->
 told(_, []) -> ok;
 told(Host, Numbers) -> gen_server:cast(process(Host), {told, Numbers}).
 
-%% Writes failures that were not counted here to disk, because whoever would have told portcullis of them ends now.
--spec keep(binary(), [mod_portcullis_reports:login()]) -> ok.
+%% Writes failures to disk, because whoever would have told portcullis of them ends now. Those that were counted here have a
+%% number.
+-spec keep(binary(), [{ordinal() | none, mod_portcullis_reports:login()}]) -> ok.
 keep(_, []) -> ok;
-keep(Host, Logins) ->
-    try gen_server:call(process(Host), {keep, Logins}, ?ANSWER_MS)
+keep(Host, Failures) ->
+    try gen_server:call(process(Host), {keep, Failures}, ?ANSWER_MS)
     catch exit:_ -> mod_portcullis_health:note(Host, crash, <<"failed logins could not be kept for portcullis">>)
     end.
 
@@ -140,7 +141,7 @@ handle_call({failed, Subjects, Login}, From, State0) ->
         true -> {noreply, sync(State)};
         false -> {noreply, State, 0}        % whatever waits already comes first
     end;
-handle_call({keep, Logins}, _From, State) -> {reply, ok, sync(lists:foldl(fun keep_one/2, State, Logins))};
+handle_call({keep, Failures}, _From, State) -> {reply, ok, sync(lists:foldl(fun keep_one/2, State, Failures))};
 handle_call(_, _From, State) -> {reply, {error, unknown_request}, sync(State)}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
@@ -181,12 +182,21 @@ sync(#state{disk = Disk, unwritten = Waiting} = State) ->
 count(Subjects, Login, #state{last = Last} = State) ->
     make_room(insert({{failure, Last + 1}, now_ms(), Subjects, Login}, State#state{last = Last + 1})).
 
-keep_one({_, Attributes} = Login, State) ->
+keep_one({none, {_, Attributes} = Login}, State) ->
     Address = case proplists:get_value(<<"address">>, Attributes) of
                   undefined -> undefined;
                   Text -> mod_portcullis_net:address(Text)
               end,
-    count(mod_portcullis_places:subjects(proplists:get_value(<<"account">>, Attributes), Address), Login, State).
+    count(mod_portcullis_places:subjects(proplists:get_value(<<"account">>, Attributes), Address), Login, State);
+keep_one({Number, {told, _} = Login}, State) -> change_login(Number, Login, State);
+keep_one(_, State) -> State.        % on disk as it is
+
+%% It is gone if it was forgiven, or if too many came after it.
+change_login(Number, Login, #state{table = Table} = State) ->
+    case ets:lookup(Table, {failure, Number}) of
+        [Row] -> insert(setelement(4, Row, Login), State);
+        [] -> State
+    end.
 
 put_row({{failure, Number}, When, Subjects, _} = Row, Table) ->
     true = ets:insert(Table, [Row | [{{Subject, Number}, When} || Subject <- Subjects]]),
@@ -207,11 +217,7 @@ forgive(Number, Place, #state{table = Table} = State) ->
         false -> State
     end.
 
-told_one(Number, #state{table = Table} = State) ->
-    case ets:lookup(Table, {failure, Number}) of
-        [Row] -> insert(setelement(4, Row, told), State);
-        [] -> State         % forgiven, or too many came after it
-    end.
+told_one(Number, State) -> change_login(Number, told, State).
 
 %% Failures that portcullis was told of and that count no more.
 drop_old(#state{host = Host, table = Table} = State) ->

@@ -100,7 +100,7 @@ handle_info(_, State) -> {noreply, State}.
 -spec terminate(term(), #state{}) -> ok.
 terminate(_, #state{host = Host} = State) ->
     #state{queue = Queue} = take_back_all(State),
-    mod_portcullis_away:keep(Host, [Login || {none, Login} <- queue:to_list(Queue), is_failure(Login)]).
+    mod_portcullis_away:keep(Host, [Item || {_, Login} = Item <- queue:to_list(Queue), is_failure(Login)]).
 
 is_failure({_, Attributes}) -> proplists:get_value(<<"outcome">>, Attributes) =:= <<"failure">>.
 
@@ -170,14 +170,17 @@ by_their_clock({told, _} = Login, _) -> Login;
 by_their_clock({When, Login}, Skew) -> {told, Login ++ [{<<"at">>, mod_portcullis_protocol:timestamp(When - Skew)}]}.
 
 %% A report that is sent again keeps its number: portcullis may have counted it although no answer came.
-deliver({Number, Logins} = Report, #state{host = Host, run = Run, unanswered = Unanswered} = State) ->
+deliver({Number, Logins} = Report, #state{host = Host, unanswered = Unanswered} = State) ->
     El = mod_portcullis_protocol:element(
            <<"report">>,
-           [{<<"node">>, atom_to_binary(node(), utf8)}, {<<"batch">>, <<Run/binary, $-, (integer_to_binary(Number))/binary>>}],
+           [{<<"node">>, atom_to_binary(node(), utf8)}, {<<"batch">>, name_of(Number, State)}],
            [mod_portcullis_protocol:child(<<"login">>, Login) || {_, {told, Login}} <- Logins]),
     Tag = make_ref(),
     mod_portcullis_protocol:send(Host, set, El, Tag, ?ANSWER_MS),
     State#state{unanswered = Unanswered#{Tag => Report}}.
+
+%% Unique beyond the life of this process.
+name_of(Number, #state{run = Run}) -> <<Run/binary, $-, (integer_to_binary(Number))/binary>>.
 
 answered({ok, _}, {_, Logins}, #state{host = Host} = State) ->
     mod_portcullis_away:told(Host, numbers(Logins)),
@@ -190,7 +193,7 @@ answered({error, Condition}, {_, Logins}, State) when Condition =:= 'remote-serv
 answered({error, Condition}, {_, Logins}, #state{host = Host} = State) ->
     mod_portcullis_health:note(Host, report, <<"a report is put off: ", (atom_to_binary(Condition, utf8))/binary>>),
     pause(put_back(Logins, State));
-answered(timeout, {_, Logins}, State) -> pause(put_back(Logins, State)).
+answered(timeout, Report, State) -> pause(put_back(perhaps_told(Report, State), State)).
 
 %% It would be refused again. One login may be why, and the others must not be lost with it.
 refused(Condition, [_] = Logins, #state{host = Host} = State) ->
@@ -206,7 +209,12 @@ numbers(Logins) -> [Number || {Number, _} <- Logins, Number =/= none].
 %% The answers would have come over a connection that is gone.
 take_back_all(#state{unanswered = Unanswered, halves = Halves} = State) ->
     Oldest = lists:sort(maps:values(Unanswered)),
-    put_back(lists:append([Logins || {_, Logins} <- Oldest] ++ Halves), State#state{unanswered = #{}, halves = []}).
+    put_back(lists:append([perhaps_told(Report, State) || Report <- Oldest] ++ Halves),
+             State#state{unanswered = #{}, halves = []}).
+
+%% The logins of a report that may have arrived. They keep its name, so that portcullis counts none of them twice.
+perhaps_told({Number, Logins}, State) ->
+    [{N, {told, lists:keystore(<<"batch">>, 1, Login, {<<"batch">>, name_of(Number, State)})}} || {N, {told, Login}} <- Logins].
 
 pause(State) -> (end_pause(State))#state{pause = erlang:start_timer(?PAUSE_MS, self(), end_pause)}.
 

@@ -76,8 +76,19 @@ pub struct Report {
     pub node: String,
     /// Identifies this report among those of the node.
     pub batch: Option<String>,
-    /// The valid logins, each with its text, by which a repetition is recognised.
-    pub logins: Vec<(Attempt, String)>,
+    /// The valid logins.
+    pub logins: Vec<ReportedLogin>,
+}
+
+/// A login of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportedLogin {
+    /// What happened.
+    pub attempt: Attempt,
+    /// Its attributes, by which a repetition is recognised; empty if it has no time of its own.
+    pub text: String,
+    /// An earlier report of this node that it was in and that may not have arrived.
+    pub earlier: Option<String>,
 }
 
 /// Why a request cannot be read.
@@ -198,16 +209,19 @@ fn report(element: &Element, now: Timestamp) -> Result<Report, HookUnreadable> {
     if logins().nth(LOGINS).is_some() {
         return Err(HookUnreadable::Many);
     }
-    let batch = word(element, "batch");
     Ok(Report {
         node: word(element, "node"),
-        batch: Some(batch).filter(|batch| !batch.is_empty()),
+        batch: batch(element),
         // An invalid login is skipped, so that the others are not lost.
         logins: logins().filter_map(|one| login(one, now)).collect(),
     })
 }
 
-fn login(element: &Element, now: Timestamp) -> Option<(Attempt, String)> {
+fn batch(element: &Element) -> Option<String> {
+    Some(word(element, "batch")).filter(|batch| !batch.is_empty())
+}
+
+fn login(element: &Element, now: Timestamp) -> Option<ReportedLogin> {
     let at = element.attr("at");
     let attempt = attempt(
         &Login {
@@ -229,7 +243,11 @@ fn login(element: &Element, now: Timestamp) -> Option<(Attempt, String)> {
     {
         text.push_str(&format!("{name}={value}\n"));
     }
-    Some((attempt, at.map(|_| text).unwrap_or_default()))
+    Some(ReportedLogin {
+        attempt,
+        text: at.map(|_| text).unwrap_or_default(),
+        earlier: batch(element),
+    })
 }
 
 /// The attributes of a `<login/>` (docs/hook-protocol.md, 4), before they are parsed.
