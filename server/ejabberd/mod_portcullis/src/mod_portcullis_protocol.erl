@@ -174,17 +174,23 @@ account(Text) ->
         error -> error
     end.
 
-%% The account that portcullis names, whose spelling it has from us. jid:decode would normalise that again, and for some
-%% names stringprep does not stop there: `evil` and U+33C6 becomes `evilC/kg`, and that becomes `evilc/kg`.
+%% The account that portcullis names, whose spelling it has from us. Beyond ASCII it is taken literally: for some names
+%% stringprep does not stop at the first time. `evil` and U+33C6 becomes `evilC/kg`, and that becomes `evilc/kg`.
 -spec named(binary()) -> {binary(), binary()} | error.
 named(Text) ->
     case binary:split(Text, <<"@">>) of
-        [User, Domain] when User =/= <<>> ->
-            case jid:nameprep(Domain) of
-                Server when is_binary(Server), Server =/= <<>> -> {User, Server};
+        [Name, Domain] ->
+            case {localpart(Name), jid:nameprep(Domain)} of
+                {User, Server} when is_binary(User), User =/= <<>>, is_binary(Server), Server =/= <<>> -> {User, Server};
                 _ -> error
             end;
         _ -> error
+    end.
+
+localpart(Name) ->
+    case << <<C>> || <<C>> <= Name, C > 127 >> of
+        <<>> -> jid:nodeprep(Name);
+        _ -> Name
     end.
 
 network(Kind, Text) ->
