@@ -347,11 +347,12 @@ impl Admission {
         accounts.any(|account| state.tracker.knows(account, address, now))
     }
 
-    /// Ends the pending ban of a subject and those it covers: an admin lifted it or granted an exemption, and the log
-    /// cannot end what it does not hold. Returns the number. A ban whose writing has begun may still be written.
-    pub fn release(&self, subject: &Subject) -> usize {
+    /// Ends the pending ban of a subject and those it covers, if `may_end` says so: somebody lifted it or granted an
+    /// exemption, and the log cannot end what it does not hold. Returns the number. A ban whose writing has begun may
+    /// still be written.
+    pub fn release(&self, subject: &Subject, may_end: impl FnMut(&Ban) -> bool) -> usize {
         let mut state = self.shared.lock();
-        let released = state.pending.release(subject);
+        let released = state.pending.release(subject, may_end);
         self.shared.settle(&state);
         released
     }

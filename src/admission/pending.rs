@@ -101,10 +101,16 @@ impl Pending {
         }
     }
 
-    /// Ends the pending ban of a subject and those it covers. Returns the number.
-    pub(super) fn release(&mut self, subject: &Subject) -> usize {
-        let covered = |one: &&Subject| *one == subject || subject.holds(one);
-        let released: Vec<Subject> = self.bans.keys().filter(covered).cloned().collect();
+    /// Ends the pending ban of a subject and those it covers, as far as `may_end` says. Returns the number.
+    pub(super) fn release(
+        &mut self,
+        subject: &Subject,
+        mut may_end: impl FnMut(&Ban) -> bool,
+    ) -> usize {
+        let covered = |one: &Subject| one == subject || subject.holds(one);
+        let all = self.all().filter(|ban| covered(&ban.subject));
+        let released = all.filter(|ban| may_end(ban));
+        let released: Vec<Subject> = released.map(|ban| ban.subject.clone()).collect();
         for subject in &released {
             self.remove(subject);
         }

@@ -27,7 +27,7 @@ pub struct AuditEvent {
 
 impl AuditEvent {
     /// The event of a call; `None` if nothing was changed.
-    pub(super) fn of(call: &Call, outcome: &Outcome) -> Option<AuditEvent> {
+    fn of(call: &Call, outcome: &Outcome) -> Option<AuditEvent> {
         match outcome {
             Outcome::Done(answer) if answer.grade < Grade::Bad && call.command.changes => {}
             _ => return None,
@@ -57,9 +57,12 @@ impl AuditEvents {
         self.0.subscribe()
     }
 
-    pub(super) fn tell(&self, event: AuditEvent) {
-        // An error means that nobody listens.
-        let _ = self.0.send(Arc::new(event));
+    /// Tells of a call, if it changed something.
+    pub(super) fn tell_of(&self, call: &Call, outcome: &Outcome) {
+        if let Some(event) = AuditEvent::of(call, outcome) {
+            // An error means that nobody listens.
+            let _ = self.0.send(Arc::new(event));
+        }
     }
 }
 

@@ -7,10 +7,10 @@ use arc_swap::ArcSwap;
 use super::audit::AuditEvents;
 use super::front::{FrontState, NoFront};
 use super::roles::Roles;
+use super::superiors::Superiors;
 use crate::admission::Admission;
 use crate::core::{
-    Ban, EventId, Ledger, Order, Proposal, Refusal, Rights, Role, Ruling, Subject, Timestamp,
-    propose,
+    Ban, EventId, Ledger, Order, Proposal, Refusal, Ruling, Subject, Timestamp, propose,
 };
 use crate::delivery::Delivery;
 use crate::engine::Engine;
@@ -73,35 +73,10 @@ impl Context {
         self.engine.read(ban).filter(|ban| ban.is_in_force(now))
     }
 
-    /// The order of somebody with these rights, with what the rules must know about its subject and the core does not:
-    /// whether it reaches an admin above them, by configuration or by a room that the admin is in.
-    pub(crate) fn informed(&self, order: Order, rights: &Rights) -> Order {
-        let everywhere = |rights: &Rights| rights.over_account(None);
-        if everywhere(rights) >= Role::Admin {
-            return order;
-        }
-        let is_above = |theirs: &Rights| match order.actor.role >= Role::Admin {
-            // An admin of single hosts has no say over those of all hosts, also where they live.
-            true => everywhere(theirs) == Role::Admin,
-            false => theirs.highest() == Role::Admin,
-        };
-        let (roles, rooms) = (self.roles.load(), self.front.rooms());
-        let admins = roles.all().filter(|(_, theirs)| is_above(theirs));
-        let mut admins = admins
-            .map(|(account, _)| account)
-            .chain(rooms.iter().flat_map(|room| &room.admins))
-            .filter(|admin| order.own_account.as_ref() != Some(admin));
-        let reaches = match &order.subject {
-            Subject::Address(address) => self.admission.knows_any(admins, *address),
-            subject => admins.any(|admin| subject.whose() == Some(admin)),
-        };
-        order.reaches_admin(reaches)
-    }
-
-    /// Why the rules would refuse the order of somebody with these rights now; nothing is done.
-    pub(crate) fn would_refuse(&self, order: Order, rights: &Rights) -> Option<Refusal> {
+    /// Why the rules would refuse the order of somebody below these superiors now; nothing is done.
+    pub(crate) fn would_refuse(&self, order: Order, superiors: &Superiors<'_>) -> Option<Refusal> {
         let (policy, now) = (self.engine.policy(), self.engine.now());
-        let order = self.informed(order, rights).into();
+        let order = superiors.inform(order).into();
         let proposal = self
             .engine
             .read(|ledger| propose(ledger, &policy, &order, now, &mut || EventId([0; 16])));

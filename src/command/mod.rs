@@ -42,6 +42,7 @@ pub(crate) mod phrases;
 mod request;
 mod roles;
 pub mod spec;
+mod superiors;
 mod text;
 pub mod values;
 
@@ -72,9 +73,7 @@ pub async fn handle(call: &Call, context: &Context) -> Outcome {
         ..call.clone()
     };
     let outcome = dispatch(call, context).await;
-    if let Some(event) = AuditEvent::of(call, &outcome) {
-        context.audit.tell(event);
-    }
+    context.audit.tell_of(call, &outcome);
     let quoted = |field| -> String {
         let text = call.values.words(field).join(" ");
         text.chars().take(AUDITED).collect()

@@ -47,7 +47,7 @@ pub use history::{History, HistoryChange, HistoryOrder, HistoryRuling};
 pub use judge::{Notice, Signal, Spared, judge};
 pub use ledger::{By, Effect, Ledger, PutBackMark, PutBacks, Ruling, Verdict};
 pub use policy::Policy;
-pub use propose::{Action, Intent, Order, Proposal, propose};
+pub use propose::{Above, Action, Intent, Order, Proposal, propose};
 pub use refusal::Refusal;
 pub use rights::Rights;
 pub use rules::{Rule, Rules};

@@ -18,7 +18,7 @@ use super::subject::Subject;
 use super::time::Timestamp;
 
 pub(super) use case::{Case, Decision, alone, noted, within};
-pub use intent::{Action, BanOrder, ExemptionOrder, HistoryOrder, Intent, Order};
+pub use intent::{Above, Action, BanOrder, ExemptionOrder, HistoryOrder, Intent, Order};
 
 /// The result of an intent or a signal.
 #[derive(Debug, Clone, PartialEq, Eq)]

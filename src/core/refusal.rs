@@ -18,7 +18,7 @@ pub enum Refusal {
     /// The configuration exempts the subject; with the exemption.
     Exempt(Subject, String),
     /// The subject is of an admin above the actor, an address that such an admin logs in from, or an exempt account
-    /// while the actor is no admin.
+    /// while the actor is no admin of all hosts.
     Above(Subject),
     /// The account is not on this server; with the server's virtual hosts.
     NotHere(Subject, Vec<String>),

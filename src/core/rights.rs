@@ -95,6 +95,14 @@ impl Rights {
         here.map_or(self.everywhere, |role| self.everywhere.max(*role))
     }
 
+    /// Whether somebody with these rights has this role somewhere where the other has not.
+    pub fn exceed(&self, other: &Rights, role: Role) -> bool {
+        self.parts().any(|(host, here)| {
+            let theirs = host.and_then(|host| other.on.get(host)).copied();
+            here >= role && theirs.unwrap_or_default().max(other.everywhere) < role
+        })
+    }
+
     /// Whether they may see this subject.
     pub fn see(&self, subject: &Subject) -> bool {
         self.over(subject) >= Role::Viewer
@@ -126,6 +134,36 @@ mod tests {
             assert_eq!(over(&rights, other), Role::Stranger, "{other}");
         }
         assert!(!rights.see_all());
+    }
+
+    #[test]
+    fn rights_exceed_others_where_the_other_has_none() {
+        let all = Rights::everywhere(Role::Admin);
+        let on = |role, hosts: &[&str]| Rights::on(role, hosts.iter().copied());
+        let (a, ab) = (on(Role::Admin, &["a"]), on(Role::Admin, &["a", "b"]));
+        let below = [
+            on(Role::Moderator, &["a", "c"]),
+            Rights::everywhere(Role::Moderator),
+        ];
+        for (one, other) in [
+            (&all, &ab),
+            (&all, &a),
+            (&ab, &a),
+            (&a, &on(Role::Admin, &["b"])),
+        ] {
+            assert!(one.exceed(other, Role::Admin), "{one} and {other}");
+        }
+        for (one, other) in [(&all, &all), (&ab, &all), (&a, &ab), (&a, &a)] {
+            assert!(!one.exceed(other, Role::Admin), "{one} and {other}");
+        }
+        for one in &below {
+            assert!(
+                a.exceed(one, Role::Admin) && !one.exceed(&a, Role::Admin),
+                "{one}"
+            );
+        }
+        let more = a.clone().join(Rights::everywhere(Role::Moderator));
+        assert!(!a.exceed(&more, Role::Admin) && all.exceed(&more, Role::Admin));
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl XmppServer {
         if module.is_none() {
             self.empty_sessions(host, jid).await;
         }
+        let _turn = self.turns.of(jid).await;
         let old = self.read(host, jid).await?;
         self.look_for_strangers(&old, account, Some(ban.id));
         let mut hash = self.hash(host, account, &old, module).await;
@@ -182,6 +183,7 @@ impl XmppServer {
                 host.vhost
             )));
         }
+        let _turn = self.turns.of(jid).await;
         let mut record = self.read(host, jid).await?;
         // A server that does not say what it is may be Prosody, where the record is only a copy.
         let may_be_disabled = host.kind == Software::Unknown && host.offers("reenable-user");
@@ -243,7 +245,8 @@ impl XmppServer {
         jid: &BareJid,
     ) -> Existence {
         // Enabling an account that is not banned changes nothing, and fails with `item-not-found` for a nonexistent
-        // one. It would lift a ban, so it is only done if the record is empty.
+        // one. It would lift a ban, so it is only done if the record is empty and nobody writes it meanwhile.
+        let mut turn = self.turns.of(jid).await;
         if host.keeps_records()
             && host.offers("reenable-user")
             && self
@@ -251,10 +254,13 @@ impl XmppServer {
                 .await
                 .is_ok_and(|record| record.is_empty())
         {
-            match self
-                .run_command(host, admin::reenable_user(jid.as_str()))
-                .await
-            {
+            let under_way = turn.command(self.limits.answer);
+            let command = admin::reenable_user(jid.as_str());
+            let answer = self.run_command(host, command).await;
+            if !matches!(answer, Err(Unanswered::Silent | Unanswered::LinkDown)) {
+                under_way.answered();
+            }
+            match answer {
                 Ok(done) if done.complaint().is_none() => return Existence::Exists,
                 Err(Unanswered::Refused(refused)) if refused.condition == "item-not-found" => {
                     return Existence::Missing;
@@ -263,6 +269,7 @@ impl XmppServer {
                 _ => {}
             }
         }
+        drop(turn);
         match self.has_been_there(host, jid).await {
             Some(true) => return Existence::Exists,
             Some(false) => {}

@@ -31,6 +31,7 @@ mod refusals;
 mod requests;
 pub mod server;
 mod settings;
+mod turns;
 
 pub use server::XmppServer;
 pub use settings::{Settings, Timeouts};

@@ -24,6 +24,7 @@ use super::privilege::{Grants, NoGrant, Right};
 use super::probe::{self, HostCapabilities, Software};
 use super::requests::Requests;
 use super::settings::{Settings, Timeouts};
+use super::turns::AccountTurns;
 use crate::core::account::domain_key;
 use crate::core::seal::Keyring;
 use crate::core::{Account, BanId, as_written};
@@ -62,6 +63,8 @@ pub struct XmppServer {
     pub(super) own: ArcSwap<OwnDomains>,
     /// Domains that spoke as a virtual host does on this connection and are not ours.
     pub(super) doubted: Mutex<BTreeSet<String>>,
+    /// Who works on the record of which account.
+    pub(super) turns: AccountTurns,
     /// Records that were changed by others.
     pub(super) findings: broadcast::Sender<Finding>,
 }
@@ -124,6 +127,7 @@ impl XmppServer {
             doubt: Notify::new(),
             reconnect: Notify::new(),
             greeted: Notify::new(),
+            turns: AccountTurns::default(),
             findings: broadcast::Sender::new(FINDINGS),
         })
     }

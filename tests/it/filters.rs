@@ -1,8 +1,10 @@
 //! Commands that look at many bans: filters of lists, and paging.
 
 use minidom::Element;
-use portcullis::core::{BanRuling, Intent, Ruling, Seq};
+use portcullis::core::{Account, BanRuling, Intent, Rights, Role, Ruling, Seq};
+use portcullis::front::Roles;
 use portcullis::journal::Replica as _;
+use xmpp_parsers::jid::Jid;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR, NS_DATA, form, note, submit};
 
@@ -665,6 +667,36 @@ async fn rehearse_plays_the_recording_through_the_rules_as_they_are_or_changed()
         let text = bot.chat(ADMIN, line).await;
         assert!(text.contains(said), "{line}: {text}");
     }
+    // Somebody limited to hosts sees what concerns them, and how much that is.
+    let account = |text| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
+    bot.bot.set_roles(Roles::new([
+        (account(ADMIN), Rights::everywhere(Role::Admin)),
+        (account(MODERATOR), Rights::everywhere(Role::Moderator)),
+        (
+            account("local@a.example"),
+            Rights::on(Role::Admin, ["a.example"]),
+        ),
+    ]));
+    let failed = |n: u32, account: &str, from: u8| {
+        format!(
+            "{{\"at\":\"2026-11-22T04:01:{n:02}Z\",\"kind\":\"failure\",\"account\":\"{account}\",\"address\":\"203.0.113.{from}\"}}\n"
+        )
+    };
+    let here = (0..10).map(|n| failed(n, "x@a.example", 7));
+    let elsewhere = (10..20).map(|n| failed(n, "x@b.example", 8));
+    std::fs::write(&file, here.chain(elsewhere).collect::<String>()).unwrap();
+    let text = bot.chat("local@a.example/x", "rehearse last=20").await;
+    assert!(text.contains("x@a.example from 203.0.113.7"), "{text}");
+    assert!(
+        text.contains("1 ban of 1 subject (pair-failures 1)."),
+        "{text}"
+    );
+    assert!(
+        !text.contains("b.example") && !text.contains("\n203.0.113"),
+        "{text}"
+    );
+    let text = bot.chat(ADMIN, "rehearse last=20").await;
+    assert!(text.contains("x@b.example from 203.0.113.8"), "{text}");
     // Nothing happened.
     assert_eq!(
         bot.chat(ADMIN, "failures").await,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::admission::{Admission, AdmitAnswer};
-use portcullis::core::{Account, Attempt, LoginOutcome, Subject, Verdict};
+use portcullis::core::policy::Whose;
+use portcullis::core::{Account, Attempt, LoginOutcome, Policy, Subject, Verdict};
 use portcullis::news::{News, watch_the_log};
 
-use crate::support::bot::{ADMIN, Bot};
+use crate::support::bot::{ADMIN, Bot, MODERATOR};
 use crate::support::{FakeServer, World};
 
 fn account(name: &str) -> Account {
@@ -148,6 +149,20 @@ async fn a_ban_held_in_memory_is_named_and_ended_by_those_who_may() {
     assert!(text.contains("would be REFUSED"), "{text}");
     assert!(text.contains("in memory only"), "{text}");
     assert!(text.contains(&format!("unban {pair}")), "{text}");
+    let mut policy = Policy::clone(&world.engine.policy());
+    policy.moderators_change = Whose::Own;
+    world.engine.set_policy(policy);
+    for whom in [pair, "alice@example.org"] {
+        let text = bot.chat(MODERATOR, &format!("unban {whom}")).await;
+        assert!(
+            text.contains("in memory only, was made by the rule pair-failures"),
+            "{text}"
+        );
+        assert!(
+            matches!(at("203.0.113.7"), Verdict::Refuse { .. }),
+            "{whom}"
+        );
+    }
     let text = bot.chat(ADMIN, &format!("unban {pair}")).await;
     assert!(text.starts_with(&format!("Un-banned {pair}.")), "{text}");
     assert_eq!(at("203.0.113.7"), Verdict::LetIn);

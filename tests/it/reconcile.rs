@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::core::{
-    Account, BanId, BanRuling, EntryPoint, Ledger, Origin, Ruling, Subject, Timestamp,
+    Account, BanId, BanRuling, EntryPoint, Ledger, Origin, Rights, Role, Ruling, Subject, Timestamp,
 };
 use portcullis::delivery::ports::Recorded;
+use portcullis::front::Roles;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::bot::{ADMIN, Bot, MODERATOR};
@@ -226,4 +227,29 @@ async fn a_ban_that_only_the_server_can_lift_is_answered_with_the_line_and_leave
     assert!(bot.world.server.done().is_empty());
     let shown = bot.chat(ADMIN, "show spam@example.org").await;
     assert!(shown.contains(&format!("{held} {line}")), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_another_host_is_lifted_by_the_role_held_there() {
+    let server = FakeServer::new(true);
+    let bot = Bot::with(Arc::clone(&server));
+    bot.bot.set_roles(Roles::new([
+        (
+            account("mod@example.org"),
+            Rights::everywhere(Role::Moderator),
+        ),
+        (
+            account("mod@example.org"),
+            Rights::on(Role::Admin, ["a.example"]),
+        ),
+    ]));
+    *server.its_own.lock().unwrap() = ["eve@a.example", "eve@b.example"]
+        .map(|eve| (account(eve), recorded("by the operator", false)))
+        .to_vec();
+    let said = bot.chat(MODERATOR, "unban eve@b.example").await;
+    assert!(said.contains("An admin can end it."), "{said}");
+    assert!(server.done().is_empty(), "{:?}", server.done());
+    let said = bot.chat(MODERATOR, "unban eve@a.example").await;
+    assert!(said.contains("It was lifted."), "{said}");
+    assert_eq!(server.done(), ["free eve@a.example"]);
 }

@@ -400,6 +400,10 @@ async fn with_admins_of_one_host() -> Bot {
         (account(ROOT), Rights::everywhere(Role::Admin)),
         (account(LOCAL), local()),
         (account("peer@root.example"), local()),
+        (
+            account(WIDER),
+            Rights::on(Role::Admin, ["root.example", "b.example"]),
+        ),
         (account(MOD), Rights::everywhere(Role::Moderator)),
     ]));
     logged_in(&bot, LOCAL, "203.0.113.9").await;
@@ -407,6 +411,7 @@ async fn with_admins_of_one_host() -> Bot {
 }
 
 const LOCAL: &str = "local@root.example/x";
+const WIDER: &str = "wider@root.example";
 
 #[tokio::test(start_paused = true)]
 async fn a_moderator_locks_out_no_admin_of_a_single_host_and_nobody_whom_the_configuration_exempts()
@@ -425,6 +430,93 @@ async fn a_moderator_locks_out_no_admin_of_a_single_host_and_nobody_whom_the_con
         "kick boss@a.example",
     ];
     refuses_to_reach_up(&bot, MOD, &lines).await;
+}
+
+/// With the accounts that the configuration exempts: every admin, and `boss@root.example`.
+async fn with_exempt_accounts() -> Bot {
+    let bot = with_admins_of_one_host().await;
+    let mut policy = Policy::clone(&bot.world.engine.policy());
+    policy.exempt_accounts = [ROOT, LOCAL, "peer@root.example", WIDER, "boss@root.example"]
+        .map(|text| Account::from_jid(&Jid::new(text).unwrap()).unwrap())
+        .to_vec();
+    bot.world.engine.set_policy(policy);
+    bot
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_of_a_single_host_decides_nothing_about_admins_of_others_or_of_all() {
+    let bot = with_exempt_accounts().await;
+    for whom in ["root@root.example", WIDER] {
+        let lines = [
+            "ban WHOM 1d x",
+            "ban WHOM 30d x --force",
+            "ban WHOM from 203.0.113.9 1d x",
+            "ban \"guard of WHOM\" 1d x",
+            "extend WHOM 1d",
+            "unban WHOM",
+            "kick WHOM",
+            "kick WHOM/x",
+            "allow WHOM",
+            "allow WHOM 1d",
+            "unallow WHOM",
+            "forget WHOM",
+            "note WHOM x",
+            "watch WHOM off",
+            "attempt WHOM 9",
+        ];
+        let lines = lines.map(|line| line.replace("WHOM", whom));
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        refuses_to_reach_up(&bot, LOCAL, &lines).await;
+    }
+    // Not what somebody else did to them, either.
+    bot.chat(ROOT, "ban wider@root.example 1d x --force").await;
+    let text = bot.chat(ROOT, "yes").await;
+    assert!(text.starts_with("Banned #1"), "{text}");
+    let before = bot.world.engine.read(|ledger| ledger.folded());
+    for line in [
+        "unban #1",
+        "extend #1 1d",
+        "ban #1 2d",
+        "undo #1",
+        "undo wider@root.example",
+    ] {
+        bot.pass(11);
+        let text = bot.chat(LOCAL, line).await;
+        assert!(text.contains("needs the role admin"), "{line}: {text}");
+    }
+    let text = bot.chat(LOCAL, "unban all account").await;
+    assert!(text.contains("needs the role admin"), "{text}");
+    let text = bot.chat(LOCAL, "yes").await;
+    assert!(text.contains("needs the role admin"), "{text}");
+    assert_eq!(bot.world.engine.read(|ledger| ledger.folded()), before);
+    // What concerns only themselves, they choose.
+    let text = bot.chat(LOCAL, "watch off").await;
+    assert!(text.contains("nothing"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_of_a_single_host_keeps_out_nobody_whom_the_configuration_exempts() {
+    let bot = with_exempt_accounts().await;
+    let lines = [
+        "ban boss@root.example 1d x",
+        "ban boss@root.example 1d x --force",
+        "ban boss@root.example from 192.0.2.1 1d x",
+        "kick boss@root.example",
+        "attempt boss@root.example 9",
+    ];
+    for line in lines {
+        let text = bot.chat(LOCAL, line).await;
+        assert!(text.contains("Nothing was done"), "{line}: {text}");
+        bot.pass(11);
+    }
+    assert_eq!(bot.world.engine.read(|ledger| ledger.folded().0), 0);
+    // An admin of the same hosts is exempt as well, and not above them.
+    let text = bot.chat(LOCAL, "ban peer@root.example 1d x --force").await;
+    assert!(text.contains("EXEMPT"), "{text}");
+    let text = bot.chat(LOCAL, "yes").await;
+    assert!(text.starts_with("Banned #1"), "{text}");
+    let text = bot.chat(LOCAL, "note boss@root.example x").await;
+    assert!(!text.contains("Nothing was done"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

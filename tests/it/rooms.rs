@@ -579,6 +579,21 @@ async fn changes_made_elsewhere_are_reported_to_audit_rooms() {
         "{}",
         told.2
     );
+    // So is what is done by the nodes of XEP-0133.
+    let form = format!(
+        "<iq from='mod@example.org/phone' to='{DOMAIN}' type='set' id='node'>\
+         <command xmlns='http://jabber.org/protocol/commands' node='http://jabber.org/protocol/admin#end-user-session' action='execute'>\
+         <x xmlns='jabber:x:data' type='submit'><field var='accountjids'><value>spam@example.org</value></field></x></command></iq>"
+    );
+    stage.peer.say(&form).await;
+    let both = [stage.hear().await, stage.hear().await];
+    let told = both.iter().find(|heard| heard.name() == "message").unwrap();
+    let told = told.children().find(|child| child.name() == "body");
+    let told = told.unwrap().text();
+    assert!(
+        told.starts_with("kick by mod@example.org/phone (moderator, form)"),
+        "{told}"
+    );
     // Commands that only look are not reported, and neither are those given in this room.
     stage
         .peer

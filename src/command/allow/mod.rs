@@ -10,6 +10,7 @@ use super::parts::subjects;
 use super::phrases;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
+use super::superiors::Superiors;
 use crate::core::{
     Action, Ban, BanRuling, Exemption, ExemptionOrder, ExemptionRuling, Order, Refusal, Role,
     Ruling, Subject, Term,
@@ -102,8 +103,9 @@ fn blame(why: &Refusal) -> &'static str {
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let allow = Allow::parse(call, context)?;
-    if let Some(why) = context.would_refuse(allow.order(call), &call.caller.rights) {
-        let text = phrases::refusal(&why, call.caller.role());
+    let superiors = Superiors::of(&call.caller, context);
+    if let Some(why) = context.would_refuse(allow.order(call), &superiors) {
+        let text = phrases::refusal(&why, call.caller.rights.over(&allow.subject));
         return Ok(Outcome::refused(Problem::new(blame(&why), text)));
     }
     let now = context.engine.now();
@@ -111,10 +113,10 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     call.confirm(is_wide && allow.before.is_none(), || {
         text::question(&allow, now)
     })?;
-    let results = carry_out(call, vec![allow.order(call)], blame, context).await?;
+    let mut results = carry_out(call, vec![allow.order(call)], blame, context).await?;
     let mut lifted: Vec<Ban> = Vec::new();
-    for result in &results {
-        result.releases(context);
+    for result in &mut results {
+        result.releases(call, context);
         if let Ok(Ruling::Exemption(ExemptionRuling::Granted { lifted: bans, .. })) = &result.ruling
         {
             // A ban that had already expired was not lifted by this command.

@@ -10,8 +10,9 @@ use super::parts::subjects;
 use super::phrases;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
+use super::superiors::Superiors;
 use crate::core::judge::ATTEMPTS_AT_ONCE;
-use crate::core::{Ban, BanId, BanRuling, Notice, Role, Ruling, Signal, Subject, Verdict};
+use crate::core::{Ban, BanId, BanRuling, Notice, Refusal, Role, Ruling, Signal, Subject, Verdict};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -41,6 +42,14 @@ const TIMES: &str = "times";
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let (subject, times) = parse(call, context)?;
+    // The rules would lock the account down as for anybody else.
+    if Superiors::of(&call.caller, context)
+        .reached(&subject)
+        .is_some()
+    {
+        let why = Refusal::Above(subject.clone());
+        return Ok(Outcome::refused(refused(&why, &subject, call)));
+    }
     let before = context.admission.explain(subject.whose(), subject.place());
     let signal = Signal::ByHand {
         actor: call.caller.actor(call.door, &subject),
@@ -70,10 +79,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
         Outcome::Done(Answer::new(Grade::Good, "Not counted", lines))
     };
     Ok(match &rulings[..] {
-        [Ruling::Refused(why)] => Outcome::refused(Problem::new(
-            subjects::FIELD,
-            phrases::refusal(why, call.caller.role()),
-        )),
+        [Ruling::Refused(why)] => Outcome::refused(refused(why, &subject, call)),
         [Ruling::Ban(BanRuling::Already(ban))] => {
             not_counted(Some(phrases::already(ban, now)), Some(ban))
         }
@@ -83,6 +89,11 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
         }
         _ => Outcome::Done(told(&subject, times, rulings, &notices, context).await),
     })
+}
+
+fn refused(why: &Refusal, subject: &Subject, call: &Request<'_>) -> Problem {
+    let text = phrases::refusal(why, call.caller.rights.over(subject));
+    Problem::new(subjects::FIELD, text)
 }
 
 fn parse(call: &Request<'_>, context: &Context) -> Result<(Subject, u32), Vec<Problem>> {

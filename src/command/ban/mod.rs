@@ -15,6 +15,7 @@ use super::parts::subjects;
 use super::phrases;
 use super::request::Request;
 use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec};
+use super::superiors::Superiors;
 use crate::core::{
     Action, BanOrder, BanRuling, Order, Policy, Refusal, Role, Ruling, Subject, Term, Timestamp,
 };
@@ -101,15 +102,15 @@ impl BanCall {
     /// After this call, exempt subjects are banned by force if an admin asked for it.
     fn refusals(&mut self, call: &Request<'_>, context: &Context, own: &[IpAddr]) -> Vec<Problem> {
         let mut problems: Vec<Problem> = Vec::new();
+        let superiors = Superiors::of(&call.caller, context);
         for subject in self.subjects.clone() {
-            let rights = &call.caller.rights;
-            let role = rights.over(&subject);
-            let mut refusal = context.would_refuse(self.order(call, &subject, own), rights);
+            let role = call.caller.rights.over(&subject);
+            let mut refusal = context.would_refuse(self.order(call, &subject, own), &superiors);
             let may_force = self.force && role == Role::Admin;
             let by_force = refusal.as_ref().filter(|_| may_force);
             if let Some(question) = by_force.and_then(text::ask_by_force) {
                 self.forced.push((subject.clone(), question));
-                refusal = context.would_refuse(self.order(call, &subject, own), rights);
+                refusal = context.would_refuse(self.order(call, &subject, own), &superiors);
             }
             if let Some(why) = refusal {
                 let problem = Problem::new(blame(&why), text::refusal_to_ban(&why, role));

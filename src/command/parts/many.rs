@@ -10,6 +10,7 @@ use crate::command::call::Call;
 use crate::command::context::Context;
 use crate::command::outcome::{Answer, Grade};
 use crate::command::phrases::{self, typed};
+use crate::command::superiors::Superiors;
 use crate::core::{Order, Ruling, Subject};
 use crate::journal::LogFault;
 
@@ -29,10 +30,11 @@ pub(in crate::command) async fn carry_out<T>(
     context: &Context,
 ) {
     let mut done = 0;
+    let superiors = Superiors::of(&call.caller, context);
     for piece in things.chunks(AT_ONCE) {
         let orders = piece
             .iter()
-            .map(|thing| context.informed(order(thing), &call.caller.rights).into())
+            .map(|thing| superiors.inform(order(thing)).into())
             .collect();
         let answers = context.engine.submit(orders).await;
         for (thing, answer) in piece.iter().zip(answers) {

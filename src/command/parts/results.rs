@@ -10,6 +10,7 @@ use crate::command::call::Call;
 use crate::command::context::Context;
 use crate::command::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem, Row};
 use crate::command::phrases;
+use crate::command::superiors::Superiors;
 use crate::core::{
     BanRuling, ExemptionRuling, HistoryRuling, Intent, Order, Refusal, Ruling, Subject, UndoKind,
     UndoRuling,
@@ -53,9 +54,9 @@ pub(in crate::command) async fn carry_out(
     context: &Context,
 ) -> Result<Vec<TargetResult>, EarlyOutcome> {
     let subjects: Vec<Subject> = orders.iter().map(|order| order.subject.clone()).collect();
-    let rights = &call.caller.rights;
+    let superiors = Superiors::of(&call.caller, context);
     let orders = orders.into_iter();
-    let orders = orders.map(|order| context.informed(order, rights).into());
+    let orders = orders.map(|order| superiors.inform(order).into());
     let orders: Vec<Intent> = orders.collect();
     let answers = context.engine.submit(orders).await;
     if let ([subject], [Ok(Ruling::Refused(why))]) = (&subjects[..], &answers[..]) {
@@ -187,11 +188,27 @@ impl TargetResult {
         })
     }
 
-    /// Ends the bans of rules that the log does not hold yet, after an order that lifts or exempts. Whether there was
-    /// one.
-    pub(in crate::command) fn releases(&self, context: &Context) -> bool {
-        let is_refused = matches!(self.ruling, Ok(Ruling::Refused(_) | Ruling::Overtaken(_)));
-        !is_refused && context.admission.release(&self.subject) > 0
+    /// Ends the bans of rules that the log does not hold yet, after an order that lifts or exempts, as far as the caller
+    /// may end them. Whether one was ended. If none was because the caller may not, the order is refused.
+    pub(in crate::command) fn releases(&mut self, call: &Call, context: &Context) -> bool {
+        if matches!(self.ruling, Ok(Ruling::Refused(_) | Ruling::Overtaken(_))) {
+            return false;
+        }
+        let actor = call.caller.actor(call.door, &self.subject);
+        let (policy, now) = (context.engine.policy(), context.engine.now());
+        let mut refused = None;
+        let released = context.admission.release(&self.subject, |ban| {
+            let permitted = policy.permits_change(&actor, ban, now);
+            let is_permitted = permitted.is_ok();
+            refused = refused.take().or(permitted.err());
+            is_permitted
+        });
+        if let (0, Some(why), Ok(Ruling::Ban(BanRuling::NotBanned(..)))) =
+            (released, refused, &self.ruling)
+        {
+            self.ruling = Ok(Ruling::Refused(why));
+        }
+        released > 0
     }
 
     /// Asks what of the server itself refuses the subject, if that was not done yet.

@@ -2,7 +2,7 @@
 
 use crate::core::refusal::{Permission, Refusal};
 use crate::core::time::in_words;
-use crate::core::{Account, Subject};
+use crate::core::{Account, BanId, Subject};
 
 /// What prevents an order, without what to do about it.
 pub(crate) fn why_refused(why: &Refusal) -> String {
@@ -18,7 +18,7 @@ pub(crate) fn why_refused(why: &Refusal) -> String {
         }
         Refusal::Above(subject) => match subject.whose() {
             Some(account) => format!(
-                "{account} is an admin, or exempt by the configuration; to ban or kick it, also from one place only, needs the role admin: everywhere, if it is an admin everywhere."
+                "{account} is an admin, or exempt by the configuration; to ban or kick it, also from one place only, or to change anything about an admin, needs the role admin: on all its hosts, or everywhere."
             ),
             None => format!(
                 "An admin logs in from {subject}; to ban it or to end sessions there needs the role admin."
@@ -42,6 +42,9 @@ pub(crate) fn why_refused(why: &Refusal) -> String {
             format!("The {what} is too long: at most {most} characters.")
         }
         Refusal::NeedsRole(role, what) => format!("{} needs the role {role}.", permission(*what)),
+        Refusal::NotYours(BanId(0), by) => format!(
+            "The ban, in memory only, was made by {by}. Moderators end and change their own bans only; that needs the role admin."
+        ),
         Refusal::NotYours(ban, by) => format!(
             "Ban {ban} was made by {by}. Moderators end and change their own bans only; that needs the role admin."
         ),

@@ -20,9 +20,9 @@ use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use super::{broken, phrases};
 use crate::core::rules::LIMIT_MAX;
-use crate::core::{Ban, Policy, Role, Rule, Rules, Term, Timestamp};
+use crate::core::{Ban, Policy, Rights, Role, Rule, Rules, Term, Timestamp};
 use crate::rehearse::recorded::RecordingFiles;
-use crate::rehearse::{SimulatedChange, Stopped, simulate};
+use crate::rehearse::{Note, SimulatedChange, Stopped, simulate};
 
 pub use text::rehearsal_note;
 
@@ -204,7 +204,9 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
         return refused(String::from(text::ANOTHER_RUNS));
     };
     let (wanted, policy) = (wish.clone(), Policy::clone(&policy));
-    let played = tokio::task::spawn_blocking(move || play(&recording, &wanted, &policy)).await;
+    let rights = call.caller.rights.clone();
+    let play = move || play(&recording, &wanted, &policy, &rights);
+    let played = tokio::task::spawn_blocking(play).await;
     match played.map_err(|why| broken("rehearse", &why))? {
         Ok(shown) => Ok(Outcome::Rows(page(call, asked, &wish, shown)?)),
         Err(Stopped::Line(_, why)) => refused(text::no_event(&why)),
@@ -216,23 +218,30 @@ fn play(
     recording: &RecordingFiles,
     wish: &RehearseCall,
     policy: &Policy,
+    rights: &Rights,
 ) -> Result<Shown, Stopped> {
     let events = recording.last_lines(wish.last, BYTES)?;
-    let mut shown = rehearsed(&events, wish.apply(policy))?;
+    let mut shown = rehearsed(&events, wish.apply(policy), rights)?;
     if !wish.changes.is_empty() {
-        shown.unchanged = Some(rehearsed(&events, policy.clone())?.bans.len());
+        shown.unchanged = Some(rehearsed(&events, policy.clone(), rights)?.bans.len());
     }
     Ok(shown)
 }
 
-fn rehearsed(events: &[u8], policy: Policy) -> Result<Shown, Stopped> {
+/// What somebody with these rights may see of a replay: the recording holds the logins of all hosts.
+fn rehearsed(events: &[u8], policy: Policy, rights: &Rights) -> Result<Shown, Stopped> {
     let mut shown = Shown::default();
     simulate(policy, events, |step| {
         shown.lines += 1;
-        shown.notices += step.notes.len();
+        let may_see = |note: &&Note| match note {
+            Note::Spared(notice) => rights.see(&notice.subject),
+            Note::Refused(_) => rights.see_all(),
+        };
+        shown.notices += step.notes.iter().filter(may_see).count();
         shown.span = Some((shown.span.map_or(step.at, |(first, _)| first), step.at));
         for change in step.changes {
             if let SimulatedChange::Ban(ban) = change
+                && rights.see(&ban.subject)
                 && let Some(rule) = ban.origin.rule().map(phrases::clean)
             {
                 shown.bans.push((ban, rule));

@@ -198,6 +198,8 @@ async fn through(
         ..Call::clone(call)
     };
     let mut outcome = dispatch(&inner, context).await;
+    // Audit rooms read the names of our commands, not those of the standard's nodes.
+    context.audit.tell_of(&inner, &outcome);
     let left_out = (!resources.is_empty()).then(|| text::left_out(&resources));
     match &mut outcome {
         Outcome::Invalid { problems } | Outcome::Refused { problems } => {

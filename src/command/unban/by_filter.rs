@@ -23,6 +23,7 @@ use crate::command::parts::many::{AT_ONCE, TargetFailure};
 use crate::command::parts::server_side;
 use crate::command::phrases::{self, clean, typed};
 use crate::command::request::Request;
+use crate::command::superiors::Superiors;
 use crate::command::values::{AS_OF, Values};
 use crate::core::{
     Ban, BanId, BanRuling, EventId, Ledger, Proposal, Ruling, Seq, Subject, Timestamp, propose,
@@ -195,12 +196,13 @@ fn question(
 /// The number of bans that the caller may not end, and the reason for the first of them. Nothing is done.
 fn refused(call: &Call, context: &Context, subjects: &[Subject]) -> Option<(usize, String)> {
     let (policy, now) = (context.engine.policy(), context.engine.now());
+    let superiors = Superiors::of(&call.caller, context);
     let mut why = None;
     let mut count = 0;
     for piece in subjects.chunks(AT_ONCE) {
         context.engine.read(|ledger| {
             for subject in piece {
-                let order = lift(call, subject, "").into();
+                let order = superiors.inform(lift(call, subject, "")).into();
                 let proposal = propose(ledger, &policy, &order, now, &mut || EventId([0; 16]));
                 if let Proposal::Answer(Ruling::Refused(refusal)) = proposal {
                     count += 1;

@@ -75,14 +75,18 @@ async fn run_named(call: &Request<'_>, context: &Context) -> Result<Outcome, Ear
     let subjects = call.subjects()?;
     let orders = subjects.iter().map(|subject| lift(call, subject, &reason));
     let mut results = carry_out(call, orders.collect(), |_| subjects::FIELD, context).await?;
-    let released = results.iter().filter(|one| one.releases(context));
-    let released: Vec<Subject> = released.map(|one| one.subject.clone()).collect();
+    let mut released = Vec::new();
+    for one in &mut results {
+        if one.releases(call, context) {
+            released.push(one.subject.clone());
+        }
+    }
     let unknown = results.iter().filter(|one| {
         let is_unknown = matches!(one.ruling, Ok(Ruling::Ban(BanRuling::NotBanned(..))));
         is_unknown && !released.contains(&one.subject)
     });
     let unknown = unknown.filter_map(|one| one.subject.account().cloned());
-    let records = lift_records(unknown.collect(), call.caller.role(), context).await;
+    let records = lift_records(unknown.collect(), &call.caller.rights, context).await;
     let is_told = |account: &Account| records.contains_key(account);
     let untold = results
         .iter_mut()
@@ -105,19 +109,24 @@ async fn run_named(call: &Request<'_>, context: &Context) -> Result<Outcome, Ear
 /// from after the copy that the store was put back to.
 async fn lift_records(
     accounts: Vec<Account>,
-    role: Role,
+    rights: &Rights,
     context: &Context,
 ) -> HashMap<Account, Said> {
     let mut lifted = HashMap::new();
     for few in accounts.chunks(RECORDS_AT_ONCE) {
         let few = few.iter().cloned();
-        let said = join_all(few.map(|account| lift_record(account, role, context))).await;
+        let said = join_all(few.map(|account| lift_record(account, rights, context))).await;
         lifted.extend(said.into_iter().flatten());
     }
     lifted
 }
 
-async fn lift_record(account: Account, role: Role, context: &Context) -> Option<(Account, Said)> {
+async fn lift_record(
+    account: Account,
+    rights: &Rights,
+    context: &Context,
+) -> Option<(Account, Said)> {
+    let role = rights.over_account(Some(&account));
     let found = context.delivery.record_beyond(&account, ASK_WAIT).await?;
     if found.needs_server {
         let why = phrases::only_the_server_lifts(&account, &found);

@@ -1,9 +1,9 @@
 //! What an order about a ban changes, and who may give it: by role, term and author of the ban.
 
 use super::{Ban, BanChange, BanOrder, BanRuling};
-use crate::core::actor::Role;
+use crate::core::actor::{Actor, Role};
 use crate::core::event::{Change, Origin};
-use crate::core::policy::{NOTE_MAX, REASON_MAX, Whose};
+use crate::core::policy::{NOTE_MAX, Policy, REASON_MAX, Whose};
 use crate::core::propose::{Action, Case, Decision, alone, noted, within};
 use crate::core::refusal::{Permission, Refusal};
 use crate::core::subject::Subject;
@@ -160,33 +160,10 @@ impl Case<'_> {
         within("note", note, NOTE_MAX)
     }
 
-    /// Whether the actor may lift this ban or change its terms. A moderator may not if it bans a network, if an admin
-    /// made it longer than a moderator could, or if moderators may only change their own bans and it is not theirs.
+    /// Whether the actor may lift this ban or change its terms.
     pub(in crate::core) fn permits_change(&self, ban: &Ban) -> Result<(), Refusal> {
         let actor = &self.order.actor;
-        if actor.role == Role::Admin {
-            return Ok(());
-        }
-        if matches!(ban.subject, Subject::Network(_)) {
-            return Err(Refusal::NeedsRole(
-                Role::Admin,
-                Permission::ChangeNetworkBan,
-            ));
-        }
-        let is_own = ban.origin == Origin::Manual && ban.by.bare_name() == actor.bare_name();
-        if self.policy.moderators_change == Whose::Own && !is_own {
-            let by = match ban.origin.rule() {
-                Some(rule) => format!("the rule {rule}"),
-                None => ban.by.bare_name().to_owned(),
-            };
-            return Err(Refusal::NotYours(ban.id, by));
-        }
-        let term = Term::up_to(ban.until);
-        let may_give_it = self.policy.allows_term(actor.role, term, self.now).is_ok();
-        if ban.by.role > actor.role && !may_give_it {
-            return Err(Refusal::NeedsRole(Role::Admin, Permission::ChangeAdminsBan));
-        }
-        Ok(())
+        self.policy.permits_change(actor, ban, self.now)
     }
 
     fn permits_lift(&self, reason: &str) -> Result<(), Refusal> {
@@ -206,6 +183,40 @@ impl Case<'_> {
             None => Ok(()),
             Some(by) => Err(Refusal::Allowed(subject.clone(), by.to_string())),
         }
+    }
+}
+
+impl Policy {
+    /// Whether the actor may lift this ban or change its terms, also one that is in no log yet. A moderator may not if it
+    /// bans a network, if an admin made it longer than a moderator could, or if moderators may only change their own
+    /// bans and it is not theirs.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn permits_change(&self, actor: &Actor, ban: &Ban, now: Timestamp) -> Result<(), Refusal> {
+        if actor.role == Role::Admin {
+            return Ok(());
+        }
+        if matches!(ban.subject, Subject::Network(_)) {
+            return Err(Refusal::NeedsRole(
+                Role::Admin,
+                Permission::ChangeNetworkBan,
+            ));
+        }
+        let is_own = ban.origin == Origin::Manual && ban.by.bare_name() == actor.bare_name();
+        if self.moderators_change == Whose::Own && !is_own {
+            let by = match ban.origin.rule() {
+                Some(rule) => format!("the rule {rule}"),
+                None => ban.by.bare_name().to_owned(),
+            };
+            return Err(Refusal::NotYours(ban.id, by));
+        }
+        let term = Term::up_to(ban.until);
+        let may_give_it = self.allows_term(actor.role, term, now).is_ok();
+        if ban.by.role > actor.role && !may_give_it {
+            return Err(Refusal::NeedsRole(Role::Admin, Permission::ChangeAdminsBan));
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! An order and everything that the decision about it depends on, and checks that all kinds of orders share.
 
-use super::{Action, Order};
+use super::{Above, Action, Order};
 use crate::core::actor::Role;
 use crate::core::bans::{self, Ban};
 use crate::core::event::{Change, Personal};
@@ -41,6 +41,7 @@ impl<'a> Case<'a> {
     }
 
     pub(super) fn decide(&self) -> Decision {
+        self.permits_about()?;
         match &self.order.what {
             Action::Ban(order) => bans::decide(self, order),
             Action::Exemption(order) => exemptions::decide(self, order),
@@ -64,17 +65,22 @@ impl<'a> Case<'a> {
         self.permits_own_address()
     }
 
-    /// Nobody may keep out or kick those above them, who can correct it: admins, and the addresses that admins log in
-    /// from; and whoever is no admin, the accounts that the configuration exempts.
+    /// Nobody may decide anything about the account of an admin above them: neither who gets in as it, nor what is known
+    /// or told of it.
+    fn permits_about(&self) -> Result<(), Refusal> {
+        let subject = &self.order.subject;
+        match subject.whose().and(self.order.above) {
+            Some(Above::Admin) => Err(Refusal::Above(subject.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nobody may keep out or kick those above them, who can correct it: admins, also at the addresses that they log in
+    /// from, and the accounts that the configuration exempts.
     pub(in crate::core) fn permits_upward(&self) -> Result<(), Refusal> {
-        let (subject, exempt) = (&self.order.subject, &self.policy.exempt_accounts);
-        let is_exempt = subject
-            .whose()
-            .is_some_and(|account| exempt.contains(account));
-        let is_exempt = is_exempt && self.order.actor.role < Role::Admin;
-        match is_exempt || self.order.reaches_admin {
-            true => Err(Refusal::Above(subject.clone())),
-            false => Ok(()),
+        match self.order.above {
+            Some(_) => Err(Refusal::Above(self.order.subject.clone())),
+            None => Ok(()),
         }
     }
 

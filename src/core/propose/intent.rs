@@ -37,6 +37,16 @@ impl From<Order> for Intent {
     }
 }
 
+/// Somebody above the actor of an order, so that the actor may not do everything to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Above {
+    /// An admin of hosts where the actor is none: the order is about their account, or about an address from which they
+    /// logged in lately enough to be at home there.
+    Admin,
+    /// An account that the configuration exempts, while the actor is no admin of all hosts.
+    Exempt,
+}
+
 /// A person's order about one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
@@ -46,9 +56,8 @@ pub struct Order {
     pub own_account: Option<Account>,
     /// The addresses the actor is connected from, as far as the server reports them.
     pub own_addresses: Vec<IpAddr>,
-    /// Whether an admin above the actor logged in from the address that the order is about, lately enough to be at home
-    /// there; or it is about the account of one.
-    pub reaches_admin: bool,
+    /// Whom above the actor the order reaches; `None`: nobody.
+    pub above: Option<Above>,
     /// The command that the order is part of, alone or with others; `None` if a person gave no command.
     pub command: Option<CommandId>,
     /// The last position in the log that the actor had seen when they chose this subject. Changes by other people since
@@ -68,7 +77,7 @@ impl Order {
             actor,
             own_account: None,
             own_addresses: Vec::new(),
-            reaches_admin: false,
+            above: None,
             command: None,
             seen: None,
             subject,
@@ -97,10 +106,10 @@ impl Order {
         self
     }
 
-    /// Sets [`Order::reaches_admin`].
+    /// Sets [`Order::above`].
     #[must_use]
-    pub fn reaches_admin(mut self, reaches: bool) -> Order {
-        self.reaches_admin = reaches;
+    pub fn above(mut self, above: Option<Above>) -> Order {
+        self.above = above;
         self
     }
 

@@ -548,6 +548,31 @@ async fn a_grant_that_is_gone_does_not_make_accounts_missing() {
     );
 }
 
+/// The question would lift a ban whose record is written between its two requests.
+#[tokio::test(start_paused = true)]
+async fn asking_whether_an_account_exists_lifts_no_ban_that_begins_meanwhile() {
+    for later in 0..60 {
+        for asked_first in [true, false] {
+            let fake = fake(Make::Ejabberd26);
+            let server = ready(&fake, Some(COOKIE)).await;
+            let asks = async {
+                for _ in 0..later {
+                    tokio::task::yield_now().await;
+                }
+                exists(&server, "alice@localhost").await
+            };
+            let banned = ban("alice@localhost");
+            let ban = server.enforce(&banned);
+            let done = match asked_first {
+                true => tokio::join!(asks, ban).1,
+                false => tokio::join!(ban, asks).0,
+            };
+            assert_eq!(done, Ok(Held::Enforced), "{later}");
+            assert!(locked(&fake).is_banned("alice@localhost"), "{later}");
+        }
+    }
+}
+
 async fn exists(server: &XmppServer, whom: &str) -> Existence {
     server.exists(&account(whom)).await
 }

@@ -404,19 +404,24 @@ fn copy_all(from: &Path, to: &Path) -> Result<(), CopyFault> {
         if kind.is_dir() {
             copy_all(&source, &target)?;
         } else if kind.is_file() {
-            // No links, pipes and devices: an engine makes none, and root may be looking at the folder of another user.
             copy_file(&source, &target)?;
         }
     }
     Ok(())
 }
 
+/// Copies no links, pipes and devices: an engine makes none, and root may be looking at the folder of another user, who
+/// can put one in the place of a file at any moment. So what was opened is looked at, not what was there before.
 fn copy_file(from: &Path, to: &Path) -> Result<(), CopyFault> {
     let source = OpenOptions::new()
         .read(true)
-        .custom_flags(libc::O_NOFOLLOW)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(from);
     let mut source = source.map_err(CopyFault::Source)?;
+    if !source.metadata().map_err(CopyFault::Source)?.is_file() {
+        let why = format!("{} is no file any more", from.display());
+        return Err(CopyFault::Source(io::Error::other(why)));
+    }
     let target = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -431,5 +436,32 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), CopyFault> {
                 .write_all(&piece[..read])
                 .map_err(CopyFault::Target)?,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// They were files when the folder was read.
+    #[test]
+    fn what_took_the_place_of_a_file_is_not_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "ours").unwrap();
+        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(at("pipe"))
+            .status();
+        assert!(made.unwrap().success());
+        for name in ["link", "socket", "pipe"] {
+            let copied = copy_file(&at(name), &at("copy"));
+            assert!(matches!(copied, Err(CopyFault::Source(_))), "{name}");
+            assert!(!at("copy").exists(), "{name}");
+        }
+        assert!(copy_file(&at("file"), &at("copy")).is_ok());
+        assert_eq!(fs::read_to_string(at("copy")).unwrap(), "ours");
     }
 }

@@ -32,9 +32,7 @@ carry_out(<<"news">>, El, Host, #iq{type = set} = IQ) ->
 carry_out(<<"kick">>, El, Host, #iq{type = set} = IQ) ->
     case mod_portcullis_sessions:target(El) of
         error -> bad_request(IQ, <<"one of account, address, network">>);
-        Target ->
-            _ = proc_lib:spawn(fun() -> kick(Host, Target, mod_portcullis_protocol:text(El), IQ) end),
-            ok
+        Target -> aside(fun() -> kick(Host, Target, mod_portcullis_protocol:text(El)) end, IQ)
     end;
 carry_out(<<"hash">>, El, _, #iq{type = get} = IQ) ->
     case account(mod_portcullis_protocol:attribute(<<"account">>, El)) of
@@ -56,9 +54,9 @@ carry_out(<<"unblock">>, El, _, #iq{type = set} = IQ) ->
     end;
 carry_out(_, _, _, IQ) -> bad_request(IQ, <<"not known to this module">>).
 
-kick(Host, Target, Text, IQ) ->
+kick(Host, Target, Text) ->
     Count = mod_portcullis_sessions:kick(Host, Target, Text),
-    result(IQ, <<"kicked">>, [{<<"count">>, integer_to_binary(Count)}]).
+    mod_portcullis_protocol:element(<<"kicked">>, [{<<"count">>, integer_to_binary(Count)}]).
 
 %% Answers from a process of its own: this one is a connection of the component.
 aside(Find, IQ) ->
