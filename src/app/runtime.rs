@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use futures::future::BoxFuture;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::LAST_WORK;
@@ -12,14 +12,14 @@ use crate::xmpp::link::Fatal;
 /// Tasks that stop together.
 pub(super) struct Tasks {
     stop: CancellationToken,
-    running: Vec<JoinHandle<()>>,
+    running: JoinSet<()>,
 }
 
 impl Tasks {
     pub(super) fn new() -> Self {
         Tasks {
             stop: CancellationToken::new(),
-            running: Vec::new(),
+            running: JoinSet::new(),
         }
     }
 
@@ -28,15 +28,25 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.running.push(tokio::spawn(task(self.stop.clone())));
+        self.running.spawn(task(self.stop.clone()));
     }
 
-    /// Cancels all tasks and waits up to [`LAST_WORK`] for each.
-    async fn end(self) {
-        self.stop.cancel();
-        for task in self.running {
-            let _ = tokio::time::timeout(LAST_WORK, task).await;
+    /// Waits until one of the tasks panics, and returns how; possibly never.
+    async fn panicked(&mut self) -> JoinError {
+        loop {
+            match self.running.join_next().await {
+                Some(Err(why)) => return why,
+                Some(Ok(())) => {}
+                None => std::future::pending().await,
+            }
         }
+    }
+
+    /// Cancels all tasks and waits for them, until none ends within [`LAST_WORK`]; those are abandoned.
+    async fn end(mut self) {
+        self.stop.cancel();
+        while let Ok(Some(_)) = tokio::time::timeout(LAST_WORK, self.running.join_next()).await {}
+        self.running.detach_all();
     }
 }
 
@@ -87,7 +97,8 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    /// Waits until a vital task ends by itself, and returns why; possibly never.
+    /// Waits until a vital task ends by itself or any task panics, and returns why; possibly never. Without the
+    /// panicked task the program would go on and no longer do what it says, such as telling people.
     pub(super) async fn broken(&mut self) -> anyhow::Error {
         tokio::select! {
             ended = &mut self.link.running => match ended {
@@ -100,6 +111,10 @@ impl Runtime {
                 Ok(Ok(())) => anyhow::anyhow!("the log of decisions ended by itself"),
                 Err(why) => anyhow::anyhow!("the task that follows the log panicked: {why}"),
             },
+            why = self.listeners.panicked() => anyhow::anyhow!("a listener panicked: {why}"),
+            why = self.workers.panicked() => anyhow::anyhow!("a task panicked: {why}"),
+            why = self.routing.panicked() => anyhow::anyhow!("the router panicked: {why}"),
+            why = self.counting.panicked() => anyhow::anyhow!("the keeper of the counters panicked: {why}"),
         }
     }
 
@@ -208,6 +223,20 @@ mod tests {
         runtime.stop().await;
         assert!(ended.0.lock().unwrap().ends_with(&["store"]));
         assert!(before.elapsed() < LAST_WORK * 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_of_any_task_ends_the_program() {
+        let ended = Ended::default();
+        let mut runtime = ended.runtime();
+        runtime.workers.spawn(|_| async {});
+        runtime.workers.spawn(|_| async { panic!("a bug") });
+        let why = tokio::time::timeout(LAST_WORK, runtime.broken())
+            .await
+            .unwrap();
+        assert!(why.to_string().contains("a task panicked"), "{why}");
+        runtime.stop().await;
+        assert!(ended.0.lock().unwrap().ends_with(&["log", "store"]));
     }
 
     #[tokio::test(start_paused = true)]
