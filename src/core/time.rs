@@ -11,7 +11,18 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[serde(from = "i64")]
 pub struct Timestamp(i64);
+
+/// As [`Timestamp::from_millis`]: a stored or imported number may be anything.
+impl From<i64> for Timestamp {
+    fn from(millis: i64) -> Self {
+        Timestamp::from_millis(millis)
+    }
+}
+
+/// By how much the clock of another instance may be ahead of ours, and ours may have been of itself.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 impl Timestamp {
     /// 9999-01-01. Later times could have a year of five digits in some time zone, which XEP-0082 does not allow.
@@ -175,6 +186,19 @@ mod tests {
         let last = Timestamp::from_millis(0).saturating_add(Duration::MAX);
         assert_eq!(last, Timestamp::LAST);
         assert!(last.to_xmpp().starts_with("9999-"), "{last}");
+    }
+
+    #[test]
+    fn a_stored_number_outside_of_the_calendar_is_read_as_its_nearest_time() {
+        for (millis, read) in [
+            (i64::MAX, Timestamp::LAST),
+            (i64::MIN, Timestamp::from_millis(i64::MIN)),
+        ] {
+            let bytes = postcard::to_stdvec(&millis).unwrap();
+            assert_eq!(postcard::from_bytes::<Timestamp>(&bytes).unwrap(), read);
+            let text = serde_json::to_string(&millis).unwrap();
+            assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), read);
+        }
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl fmt::Display for Topic {
 }
 
 /// Quiet hours, in UTC. Notifications are held back until they are over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Quiet {
     /// The first minute of quiet, counted from midnight.
     pub from: u16,
@@ -126,16 +126,20 @@ impl Quiet {
     /// Parses `22:00-07:00` or `22-7`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Quiet> {
         let (from, until) = text.split_once(['-', '–'])?;
-        let quiet = Quiet {
-            from: minute(from)?,
-            until: minute(until)?,
-        };
-        (quiet.from != quiet.until).then_some(quiet)
+        Quiet::between(minute(from)?, minute(until)?)
+    }
+
+    /// The quiet hours between two minutes of the day, counted from midnight; `None` if one is no minute of a day, or
+    /// nothing lies between them.
+    fn between(from: u16, until: u16) -> Option<Quiet> {
+        let is_quiet = from < DAY && until < DAY && from != until;
+        is_quiet.then_some(Quiet { from, until })
     }
 
     /// How many quiet minutes are left at this minute of the day, counted from midnight; `None` if it is not quiet.
     pub fn left(self, minute: u16) -> Option<u16> {
-        let behind = |from: u16, to: u16| (to + DAY - from) % DAY;
+        // Both are minutes of a day, whatever the caller made of the fields.
+        let behind = |from: u16, to: u16| (to % DAY + DAY - from % DAY) % DAY;
         let length = behind(self.from, self.until);
         let gone = behind(self.from, minute);
         (gone < length).then(|| length - gone)
@@ -160,11 +164,36 @@ fn minute(text: &str) -> Option<u16> {
 
 /// A subscription.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenWatch")]
 pub struct Watch {
     /// The topics, each once, in the order of [`Topic`]; empty: no notifications at all.
     topics: Vec<Topic>,
     /// The quiet hours, if any.
     pub quiet: Option<Quiet>,
+}
+
+/// A subscription as it is stored and exported. It may hold what no order can make.
+#[derive(Deserialize)]
+struct WrittenWatch {
+    topics: Vec<Topic>,
+    quiet: Option<WrittenQuiet>,
+}
+
+#[derive(Deserialize)]
+struct WrittenQuiet {
+    from: u16,
+    until: u16,
+}
+
+/// Quiet hours that are none are left out: a log with them must stay readable.
+impl From<WrittenWatch> for Watch {
+    fn from(written: WrittenWatch) -> Watch {
+        let quiet = written.quiet;
+        Watch {
+            quiet: quiet.and_then(|WrittenQuiet { from, until }| Quiet::between(from, until)),
+            ..Watch::of(written.topics)
+        }
+    }
 }
 
 impl Watch {
@@ -258,6 +287,23 @@ mod tests {
         for wrong in ["", "22", "25-7", "7-7", "22:60-7", "24:01-7", "a-b", "-"] {
             assert_eq!(Quiet::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn quiet_hours_outside_of_a_day_are_read_as_none() {
+        for (from, until) in [(65_535, 0), (0, 1_440), (1_440, 1), (7, 7)] {
+            let mut written = Watch::of([Topic::Bans]);
+            written.quiet = Some(Quiet { from, until });
+            let bytes = postcard::to_stdvec(&written).unwrap();
+            let read: Watch = postcard::from_bytes(&bytes).unwrap();
+            assert_eq!(read, Watch::of([Topic::Bans]), "{from} {until}");
+            for now in [0, 1, DAY - 1] {
+                let _ = Quiet { from, until }.left(now);
+            }
+        }
+        let text = r#"{"topics":["Bans","Bans"],"quiet":{"from":60,"until":120}}"#;
+        let read: Watch = serde_json::from_str(text).unwrap();
+        assert_eq!((read.topics.len(), read.quiet.unwrap().from), (1, 60));
     }
 
     #[test]
