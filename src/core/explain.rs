@@ -99,7 +99,7 @@ pub fn explain(
     let since = |rule: &Rule| {
         let window = now.saturating_sub(rule.window);
         who.subject(rule.key).map_or(window, |subject| {
-            clean_since(ledger, policy, &subject).max(window)
+            clean_since(ledger, policy, &subject, now).max(window)
         })
     };
     let counting = tracker.tally(&who, now, since).into_iter();

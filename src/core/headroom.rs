@@ -44,7 +44,7 @@ pub fn headroom(
             continue;
         };
         let since = now.saturating_sub(rule.window);
-        let since = clean_since(ledger, policy, &subject).max(since);
+        let since = clean_since(ledger, policy, &subject, now).max(since);
         let (bans, _) = bans_that_count(ledger, rule, &subject, now);
         let limit = rule.limit.div_ceil(rule.weight(bans).max(1));
         let left = limit.saturating_sub(tracker.amount(number, &trace, since));

@@ -267,7 +267,7 @@ impl<'a> Judge<'a> {
         if most.saturating_mul(weight) < rule.limit {
             return None;
         }
-        let clean = clean_since(self.ledger, self.policy, &subject);
+        let clean = clean_since(self.ledger, self.policy, &subject, self.now);
         let amount = match clean == long_ago {
             true => most,
             false => self.tracker.amount(number, trace, clean),

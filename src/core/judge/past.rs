@@ -6,14 +6,18 @@ use crate::core::ledger::Ledger;
 use crate::core::policy::Policy;
 use crate::core::rules::Rule;
 use crate::core::subject::Subject;
-use crate::core::time::Timestamp;
+use crate::core::time::{CLOCK_SKEW, Timestamp};
 
 /// The time before which failures do not count for a subject. It is the latest of: its last ban; the last un-ban by a
 /// person (plus the cooldown) or `forget` of the subject, its account or its source.
+///
+/// What is dated later than `now` by more than [`CLOCK_SKEW`] does not count: otherwise one decision with a wrong date
+/// would switch the rules off for its subject until then.
 pub(in crate::core) fn clean_since(
     ledger: &Ledger,
     policy: &Policy,
     subject: &Subject,
+    now: Timestamp,
 ) -> Timestamp {
     let account = subject.whose().cloned().map(Subject::Account);
     let guard = subject.whose().cloned().map(Subject::Guard);
@@ -22,14 +26,17 @@ pub(in crate::core) fn clean_since(
         .place()
         .and_then(|net| policy.rules.reach.network(net.addr()))
         .map(Subject::network);
-    let own = ledger.history(subject).clean;
+    let latest = now.saturating_add(CLOCK_SKEW);
+    let happened = |at: Option<Timestamp>| at.filter(|at| *at <= latest);
+    let own = happened(ledger.history(subject).clean);
     [Some(subject.clone()), account, guard, place, network]
         .into_iter()
         .flatten()
         .flat_map(|subject| {
-            let pardoned = ledger.history(&subject).pardoned;
-            let pardoned = pardoned.map(|at| at.saturating_add(policy.rules.grace));
-            [pardoned, ledger.history(&subject).forgotten]
+            let history = ledger.history(&subject);
+            let pardoned =
+                happened(history.pardoned).map(|at| at.saturating_add(policy.rules.grace));
+            [pardoned, happened(history.forgotten)]
         })
         .chain([own])
         .flatten()
@@ -64,6 +71,47 @@ mod tests {
     use crate::core::event::{Event, EventId, Seq};
     use crate::core::rules::{Growth, Rules};
     use crate::core::{BanChange, Change};
+
+    /// One decision with a wrong date must not switch the rules off until then.
+    #[test]
+    fn what_is_dated_later_than_now_clears_nothing() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let subject = Subject::parse("a@example.org").unwrap();
+        let dated = |seconds, change| {
+            let (id, actor, subject) = (EventId::default(), Actor::rules(), subject.clone());
+            Event::decided(id, at(seconds), actor, subject, Seq(0), change)
+        };
+        let policy = Policy::default();
+        let forgotten = || Change::History(crate::core::HistoryChange::Forgotten);
+        let (now, skew) = (at(1_000), CLOCK_SKEW.as_secs() as i64);
+        let clean = |seconds| {
+            let mut ledger = Ledger::default();
+            ledger.fold(Seq(1), &dated(seconds, forgotten()));
+            clean_since(&ledger, &policy, &subject, now)
+        };
+        assert_eq!(clean(900), at(900));
+        assert_eq!(
+            clean(1_000 + skew),
+            at(1_000 + skew),
+            "a clock may be ahead a little"
+        );
+        let long_ago = Timestamp::from_millis(i64::MIN);
+        assert_eq!(clean(1_001 + skew), long_ago);
+        let mut ledger = Ledger::default();
+        let imposed = BanChange::Imposed {
+            reason: String::new(),
+            until: None,
+        };
+        ledger.fold(Seq(1), &dated(0, Change::Ban(imposed)));
+        let lifted = BanChange::Lifted {
+            reason: String::new(),
+        };
+        let mut event = dated(99_999, Change::Ban(lifted));
+        event.based_on = ledger.version(&subject);
+        ledger.fold(Seq(2), &event);
+        assert!(ledger.bans().of(&subject).is_none());
+        assert_eq!(clean_since(&ledger, &policy, &subject, now), long_ago);
+    }
 
     #[test]
     fn bans_decay_after_the_last_one_has_ended_and_then_the_next_may_be_shorter() {
