@@ -14,15 +14,21 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 use super::bans::BanId;
+use super::policy::NOTE_MAX;
 use super::subject::Subject;
 use super::subscriptions::Watch;
 use super::time::Timestamp;
+use super::words;
 
 pub use super::bans::BanChange;
 pub use super::exemptions::ExemptionChange;
 pub use super::history::HistoryChange;
 pub use stored::{BadEvent, Chain};
 use written::Written;
+
+/// The longest name of an author, a room's occupant or a rule, in characters. A full JID has at most 3071 bytes (RFC
+/// 7622, 3.1).
+pub const NAME_MAX: usize = 3_071;
 
 /// A position in the log, from 1. `Seq(0)` is before the first event.
 #[derive(
@@ -217,6 +223,24 @@ impl Event {
             change,
             personal: Personal::default(),
         }
+    }
+
+    /// Cuts every text to the limit that orders keep. Reason and comment are cut when a [`Change`] is read.
+    #[must_use]
+    pub fn cut(mut self) -> Event {
+        let cut_one = |text: &mut Option<String>| {
+            *text = text.take().map(|text| words::cut(text, NOTE_MAX));
+        };
+        self.actor.name = words::cut(self.actor.name, NAME_MAX);
+        if let Some(name) = self.actor.occupant.take() {
+            self.actor.occupant = Some(words::cut(name.into(), NAME_MAX).into());
+        }
+        if let Origin::Automatic { rule } = &mut self.origin {
+            *rule = words::cut(std::mem::take(rule), NAME_MAX);
+        }
+        cut_one(&mut self.personal.note);
+        cut_one(&mut self.personal.evidence);
+        self
     }
 
     /// Makes the event part of this command; `None`: of no command.

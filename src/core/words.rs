@@ -17,6 +17,26 @@ pub struct LineWord {
     pub quoted: bool,
 }
 
+/// Cuts a text to `most` characters; the last one becomes `…`.
+pub fn cut(mut text: String, most: usize) -> String {
+    // Most texts are short, and a text of few bytes has few characters.
+    if text.len() > most && text.char_indices().nth(most).is_some() {
+        let end = text.char_indices().nth(most.saturating_sub(1));
+        text.truncate(end.map_or(0, |(at, _)| at));
+        text.push('…');
+    }
+    text
+}
+
+/// Reads a public reason or comment, cut to [`REASON_MAX`](super::policy::REASON_MAX): what an older version stored, or
+/// another program wrote, may be longer than any order may make it.
+pub(in crate::core) fn public<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<String, D::Error> {
+    let text = <String as serde::Deserialize>::deserialize(from)?;
+    Ok(cut(text, super::policy::REASON_MAX))
+}
+
 /// Typographic quotes: opening and closing.
 const TYPOGRAPHIC: [(char, char); 4] = [('“', '”'), ('„', '“'), ('«', '»'), ('”', '”')];
 

@@ -209,7 +209,7 @@ impl Hook {
         let behind = same.map_or(0, |held| head.0.saturating_sub(held.seq));
         self.server.heard(from, hello, behind, self.engine.now());
         self.noticed(asked, beyond, |hook| {
-            hook::welcome(&hook.epoch(), hook.head(), hook.engine.now())
+            Ok(hook::welcome(&hook.epoch(), hook.head(), hook.engine.now()))
         })
     }
 
@@ -239,15 +239,15 @@ impl Hook {
         self: &Arc<Self>,
         asked: PendingIq,
         beyond: Option<Beyond>,
-        answer: impl FnOnce(&Hook) -> Element + Send + 'static,
+        answer: impl FnOnce(&Hook) -> Result<Element, StanzaError> + Send + 'static,
     ) -> Reply {
         let Some(beyond) = beyond else {
-            return asked.now(Ok(Some(answer(self))));
+            return asked.now(answer(self).map(Some));
         };
         let hook = Arc::clone(self);
         let work = async move {
             hook.put_back(beyond).await;
-            vec![asked.stanza(Ok(Some(answer(&hook))))]
+            vec![asked.stanza(answer(&hook).map(Some))]
         };
         Reply {
             now: Vec::new(),
@@ -312,7 +312,10 @@ impl Hook {
     }
 
     /// The changes after the module's state, or the first page of everything.
-    fn sync(&self, held: Option<&HeldState>, domain: &str) -> Element {
+    ///
+    /// # Errors
+    /// There is no such page. An empty list instead would tell the module that nobody is banned.
+    fn sync(&self, held: Option<&HeldState>, domain: &str) -> Result<Element, StanzaError> {
         let (head, epoch) = (self.head(), self.epoch());
         let known = held.filter(|held| held.epoch == epoch).and_then(|held| {
             match lock(&self.runs).begun(held.seq) {
@@ -333,8 +336,18 @@ impl Hook {
         };
         let known = known
             .and_then(|(since, begun, in_run)| Some((read(since, begun)?, begun, in_run, false)));
-        let (page, begun, in_run, fresh) =
-            known.unwrap_or_else(|| (read(Seq(0), head).unwrap_or_default(), head, true, true));
+        let (page, begun, in_run, fresh) = match known {
+            Some(known) => known,
+            None => {
+                let Some(page) = read(Seq(0), head) else {
+                    tracing::error!(
+                        "the list of bans does not begin; a hook module keeps what it has"
+                    );
+                    return Err(Fault::Internal.stanza_error());
+                };
+                (page, head, true, true)
+            }
+        };
         let seq = match page.more && in_run {
             true => lock(&self.runs).goes_on(page.upto, begun),
             false => {
@@ -350,7 +363,7 @@ impl Hook {
             }
             Changed::Ended(_) => hook::change(changed, false, domain),
         });
-        hook::changes(&epoch, seq, page.more, fresh, now, list)
+        Ok(hook::changes(&epoch, seq, page.more, fresh, now, list))
     }
 }
 

@@ -37,6 +37,7 @@ pub struct Ban {
     /// The banned subject.
     pub subject: Subject,
     /// Public reason; the banned user sees it. May be empty.
+    #[serde(deserialize_with = "crate::core::words::public")]
     pub reason: String,
     /// The actor who imposed it or last changed its terms.
     #[serde(with = "crate::core::actor::whole")]

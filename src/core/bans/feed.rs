@@ -227,9 +227,11 @@ impl RecentChanges {
                 group.extend(ban(*id).cloned().map(Changed::Stands));
             }
             used += group.iter().map(weight).sum::<usize>();
-            if page.list.len() + group.len() > most || used > room {
+            let is_first = page.list.is_empty();
+            // The first event goes onto the page however much it weighs: a page without any would never get past it.
+            if page.list.len() + group.len() > most || (used > room && !is_first) {
                 page.more = true;
-                return (!page.list.is_empty()).then_some(page);
+                return (!is_first).then_some(page);
             }
             page.list.extend(group);
             page.upto = seq;
@@ -303,6 +305,27 @@ mod tests {
         );
         assert_eq!(after(Seq(1), 11).unwrap().list.len(), 11);
         assert_eq!(after(Seq(1), 10), None);
+    }
+
+    #[test]
+    fn a_ban_heavier_than_a_page_is_a_page_of_its_own() {
+        let mut recent = RecentChanges::default();
+        let bans: Vec<Ban> = (1..=3)
+            .map(|number| Ban {
+                version: Seq(number as u64),
+                reason: "x".repeat(if number == 2 { 30_000 } else { 4 }),
+                ..ban(number)
+            })
+            .collect();
+        bans.iter().for_each(|ban| recent.enter(ban));
+        let find = |id| bans.iter().find(|ban| ban.id == id);
+        let mut since = Seq(0);
+        for number in 1..=3_u64 {
+            let page = recent.after(since, Seq(3), 10, 600, Seq(3), find).unwrap();
+            since = page.upto;
+            assert_eq!((page.list.len(), since), (1, Seq(number)));
+            assert_eq!(page.more, number < 3);
+        }
     }
 
     /// Ends of bans by position in the log and number, oldest first.

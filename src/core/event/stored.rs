@@ -90,7 +90,7 @@ impl Event {
             based_on,
             change,
         } = decided;
-        Ok(Event {
+        let event = Event {
             id,
             at,
             actor: Actor { occupant, ..actor },
@@ -100,7 +100,8 @@ impl Event {
             based_on,
             change,
             personal,
-        })
+        };
+        Ok(event.cut())
     }
 }
 
@@ -253,6 +254,26 @@ mod tests {
         assert!(ends("a@b.c", kicked).ends_with("030c0178"));
         let watch = Watch::of([Topic::Guards, Topic::Bans]);
         assert!(watched(Some(watch)).ends_with("03080102000200"));
+    }
+
+    /// Versions before 0.9 took texts of any length from an imported history.
+    #[test]
+    fn a_stored_text_longer_than_any_order_may_make_it_is_cut_when_it_is_read() {
+        let mut event = sample();
+        event.actor.name = "n".repeat(30_000);
+        event.personal.note = Some("o".repeat(30_000));
+        event.change = Change::Ban(BanChange::Forced {
+            reason: "r".repeat(30_000),
+            until: None,
+        });
+        let bytes = event.to_bytes().unwrap();
+        let read = Event::from_bytes(&bytes, event.personal).unwrap();
+        let Change::Ban(BanChange::Forced { reason, .. }) = &read.change else {
+            panic!("another change");
+        };
+        assert_eq!(reason.chars().count(), crate::core::policy::REASON_MAX);
+        assert!(read.actor.name.len() < 4_000);
+        assert!(read.personal.note.unwrap().len() < 5_000);
     }
 
     #[test]

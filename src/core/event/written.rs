@@ -7,27 +7,33 @@ use super::{BanChange, Change, ExemptionChange, HistoryChange};
 use crate::core::bans::BanId;
 use crate::core::subscriptions::Watch;
 use crate::core::time::Timestamp;
+use crate::core::words::public;
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum Written {
     Imposed {
+        #[serde(deserialize_with = "public")]
         reason: String,
         until: Option<Timestamp>,
     },
     Amended {
+        #[serde(deserialize_with = "public")]
         reason: String,
         until: Option<Timestamp>,
     },
     Lifted {
+        #[serde(deserialize_with = "public")]
         reason: String,
     },
     Expired,
     ImposedByRule {
+        #[serde(deserialize_with = "public")]
         reason: String,
         until: Timestamp,
         ordinal: u32,
     },
     Allowed {
+        #[serde(deserialize_with = "public")]
         comment: String,
         until: Option<Timestamp>,
     },
@@ -41,10 +47,12 @@ pub(super) enum Written {
         replaces: bool,
     },
     ImposedOnExempt {
+        #[serde(deserialize_with = "public")]
         reason: String,
         until: Option<Timestamp>,
     },
     Kicked {
+        #[serde(deserialize_with = "public")]
         reason: String,
     },
     PutBack {

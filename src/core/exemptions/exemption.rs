@@ -20,6 +20,7 @@ pub struct Exemption {
     /// The exempt account, address or network.
     pub subject: Subject,
     /// Comment, shown in lists.
+    #[serde(deserialize_with = "crate::core::words::public")]
     pub comment: String,
     /// The person who granted it.
     #[serde(with = "crate::core::actor::whole")]
