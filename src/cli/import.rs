@@ -16,6 +16,7 @@ use super::daemon::{self, Daemon, Stop, agree, put};
 use crate::command::phrases::{clean, count, in_a_shell, undo_command};
 use crate::core::{CommandId, Subject};
 use crate::engine::clock::Clock;
+use crate::exchange::import::recalled::HistoryEnds;
 use crate::exchange::import::{ImportTally, NamedCount};
 use crate::exchange::lines::{self, ExportLine};
 use crate::exchange::{Bad, Format, Read, Reading, read};
@@ -42,6 +43,9 @@ pub struct ImportArgs {
     /// The domain of names without one
     #[arg(long, value_name = "DOMAIN")]
     host: Option<String>,
+    /// Take the decisions in an export of another portcullis, too, with all that they ban, exempt and lift
+    #[arg(long)]
+    history: bool,
     /// Only report what would be done
     #[arg(long)]
     dry_run: bool,
@@ -72,6 +76,7 @@ async fn carry_out(store: &Path, typed: &ImportArgs) -> Result<u8, Stop> {
     let reading = Reading {
         now: Clock::system().now(),
         host: typed.host.clone(),
+        history: typed.history,
     };
     let read = read(format, &text, &reading);
     drop(text);
@@ -110,10 +115,11 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
         (_, "") => lines.push(format!("{number} {text}.")),
         _ => lines.push(format!("{} {text}.", count(number, what))),
     };
+    let unasked = "of another portcullis left out; with --history they are taken, too, with all that they ban, exempt and lift";
     let there = tally.standing + tally.exempt + tally.known;
     let recalled = would(
         "made elsewhere stand in the history now",
-        "made elsewhere would stand in the history, with the bans they end in",
+        "made elsewhere would stand in the history",
     );
     let older = "made elsewhere left out: something newer was decided here";
     add(tally.banned, "ban", would("began", "would begin"));
@@ -122,15 +128,6 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
         "ban",
         would("became longer", "would become longer"),
     );
-    let named = |more: &NamedCount| {
-        let rest = more.number - more.first.len();
-        let rest = if rest > 0 {
-            format!(" and {rest} more")
-        } else {
-            String::new()
-        };
-        clean(&(more.first.join(", ") + &rest))
-    };
     let (endless, unknown) = ("of the bans have no end", &tally.unknown);
     add(tally.endless, "", endless);
     let text = format!("of the accounts are not on this server: {}", named(unknown));
@@ -145,6 +142,10 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
     add(tally.wide.number, "network", &text);
     add(tally.exempted, "exemption", would("began", "would begin"));
     add(tally.recalled, "decision", recalled);
+    for (number, what, text) in where_it_ends(&tally.ends, dry_run) {
+        add(number, what, &text);
+    }
+    add(read.unasked, "decision", unasked);
     add(there, "", "are here already");
     add(tally.older, "decision", older);
     add(
@@ -163,7 +164,60 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
     let undo = tally.command.as_deref().and_then(CommandId::parse);
     let undo = undo.filter(|_| tally.banned + tally.prolonged + tally.exempted > 0);
     lines.extend(undo.map(|command| in_a_shell(&undo_command(command))));
+    if tally.recalled > 0 {
+        lines.push(String::from(would(
+            "undo does not take the history back: end what it began with unban and unallow.",
+            "undo will not take the history back.",
+        )));
+    }
     lines.join("\n")
+}
+
+fn named(more: &NamedCount) -> String {
+    let rest = more.number - more.first.len();
+    let rest = if rest > 0 {
+        format!(" and {rest} more")
+    } else {
+        String::new()
+    };
+    clean(&(more.first.join(", ") + &rest))
+}
+
+/// What an imported history ends in, each with its number, what they are, and the rest of the sentence.
+fn where_it_ends(ends: &HistoryEnds, dry_run: bool) -> Vec<(usize, &'static str, String)> {
+    let would = |done: &'static str, would: &'static str| if dry_run { would } else { done };
+    let mut told = Vec::new();
+    let stands = would("from there in force now", "from there would be in force");
+    let is_over = would("made here ended", "made here would end");
+    let parts = [
+        ("ban", &ends.bans),
+        ("exemption", &ends.exemptions),
+        ("subscription", &ends.subscriptions),
+    ];
+    for (what, part) in parts {
+        let (mut begun, mut ended) = (NamedCount::default(), NamedCount::default());
+        for (name, end) in part {
+            match &end.now {
+                Some(now) => begun.add(format!("{name} ({now})")),
+                None => ended.add(name.clone()),
+            }
+        }
+        told.push((begun.number, what, format!("{stands}: {}", named(&begun))));
+        told.push((ended.number, what, format!("{is_over}: {}", named(&ended))));
+    }
+    let undone = would("was undone", "would be undone");
+    let undone = format!("whose last change {undone}: {}", named(&ends.undone));
+    told.push((ends.undone.number, "subject", undone));
+    let freed = would(
+        "lifted by exemptions from there",
+        "would be lifted by exemptions from there",
+    );
+    told.push((
+        ends.freed.number,
+        "ban",
+        format!("{freed}: {}", named(&ends.freed)),
+    ));
+    told
 }
 
 fn text_of(file: &Path) -> Result<String, Stop> {
@@ -216,6 +270,7 @@ async fn send(daemon: &mut Daemon, read: &Read, dry_run: bool) -> Result<ImportT
         let question = Question::Import(Import {
             lines: batch,
             dry_run,
+            history: true,
         });
         let RemoteAnswer::Imported(taken) = daemon.ask(&question).await? else {
             return Err(Stop::another_version());
@@ -265,6 +320,7 @@ fn tell(
             "taken": tally,
             "bad": list(&read.bad),
             "left_out": list(&read.left_out),
+            "history_left_out": read.unasked,
         });
         put(&said.to_string())?;
     } else {

@@ -5,15 +5,15 @@
 
 mod case;
 mod intent;
+mod recall;
 #[cfg(test)]
 mod tests;
 
 use super::actor::Actor;
-use super::bans::{Ban, BanRuling};
+use super::bans::Ban;
 use super::event::{BanChange, Change, Event, EventId, HistoryChange, Origin, Personal};
 use super::ledger::{Ledger, Ruling};
 use super::policy::Policy;
-use super::refusal::Refusal;
 use super::subject::Subject;
 use super::time::Timestamp;
 
@@ -52,7 +52,7 @@ pub fn propose(
             let events = expired.map(|ban| expire(ledger, ban, now, fresh()));
             Proposal::Events(events.collect())
         }
-        Intent::Recall(event) => recall(ledger, policy, event, now),
+        Intent::Recall(event, role) => recall::recall(ledger, policy, event, *role, now),
         Intent::Order(order) => {
             let case = Case::new(ledger, policy, order, now);
             match case.decide() {
@@ -108,39 +108,6 @@ fn ordered(
     // The event of the order's own subject is the last one: its ruling answers the order.
     events.push(event(&order.subject, change, personal));
     events
-}
-
-/// Imports an event that was decided elsewhere. Policy here does not undo what it did there, but a ban that would
-/// still be active must be allowed here.
-fn recall(ledger: &Ledger, policy: &Policy, event: &Event, now: Timestamp) -> Proposal {
-    let subject = &event.subject;
-    // The clock here may have recorded the end of the ban before this event arrived.
-    if event.change == Change::Ban(BanChange::Expired) && ledger.bans().of(subject).is_none() {
-        let last = ledger.history(subject).last;
-        return Proposal::Answer(Ruling::Ban(BanRuling::NotBanned(subject.clone(), last)));
-    }
-    if ledger
-        .subjects()
-        .changed(subject)
-        .is_some_and(|last| event.at < last)
-    {
-        return Proposal::Answer(Ruling::Stale);
-    }
-    let stands_until = match &event.change {
-        Change::Ban(BanChange::Imposed { until, .. })
-        | Change::Ban(BanChange::Amended { until, .. }) => Some(*until),
-        Change::Ban(BanChange::ImposedByRule { until, .. }) => Some(Some(*until)),
-        _ => None,
-    };
-    if stands_until.is_some_and(|until| until.is_none_or(|end| now < end))
-        && let Some(by) = policy.exempts(subject)
-    {
-        return Proposal::Answer(Ruling::Refused(Refusal::Exempt(subject.clone(), by)));
-    }
-    Proposal::Events(vec![Event {
-        based_on: ledger.version(subject),
-        ..event.clone()
-    }])
 }
 
 /// The event that records that a ban's term is over.

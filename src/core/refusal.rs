@@ -48,6 +48,8 @@ pub enum Refusal {
     NoSessions(Subject),
     /// The limit of subscriptions is reached; with the limit.
     TooManyWatches(usize),
+    /// A decision from elsewhere is dated later than now.
+    FromTheFuture(Subject, Timestamp),
     /// The configuration exempts the address or network, and a ban of it cannot be forced.
     Protected(Subject, String),
 }
@@ -89,6 +91,8 @@ pub enum Permission {
     Undo,
     /// Undo a change that only admins can make.
     UndoThis,
+    /// Import a history.
+    Recall,
     /// Count failed logins by hand.
     CountFailures,
 }

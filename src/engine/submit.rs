@@ -189,10 +189,11 @@ fn changes_only<'a>(intent: &'a Intent, ledger: &Ledger) -> Option<&'a Subject> 
             };
             (&order.subject, is_alone)
         }
-        Intent::Recall(event) => {
+        Intent::Recall(event, _) => {
+            // The number of subscriptions is limited.
             let is_alone = !matches!(
                 event.change,
-                Change::Exemption(ExemptionChange::Granted { .. })
+                Change::Exemption(ExemptionChange::Granted { .. }) | Change::Subscribed { .. }
             );
             (&event.subject, is_alone)
         }

@@ -4,7 +4,8 @@
 //! existing ban is never shortened, and nothing that exists is written again: importing the same file twice changes
 //! nothing.
 
-use std::collections::{HashMap, HashSet};
+pub mod recalled;
+
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
@@ -13,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::{ImportEntry, ImportedBan, ListedExemption, Read};
 use crate::command::{Context, phrases};
 use crate::core::{
-    Account, Action, Actor, BanChange, BanOrder, BanRuling, Change, CommandId, Event, EventId,
-    ExemptionChange, ExemptionOrder, ExemptionRuling, Intent, Ledger, Order, Policy, Proposal,
-    Role, Ruling, Subject, Term, propose,
+    Account, Action, Actor, BanChange, BanOrder, BanRuling, Change, CommandId, EventId,
+    ExemptionChange, ExemptionOrder, ExemptionRuling, Intent, Order, Policy, Proposal, Role,
+    Ruling, Subject, Term, propose,
 };
 use crate::delivery::ports::Existence;
 use crate::journal::LogFault;
+use recalled::{HistoryEnds, recall};
 
 /// Number of ban records read from the server at the same time.
 const ASKED_AT_ONCE: usize = 16;
@@ -47,6 +49,8 @@ pub struct ImportTally {
     pub older: usize,
     /// Entries that were rejected.
     pub refused: Vec<Refused>,
+    /// Where the imported history ends.
+    pub ends: HistoryEnds,
     /// Of a dry run: networks so wide that a ban or exemption of them is asked about in chat, each with its reach.
     pub wide: NamedCount,
     /// Of a dry run: bans without an end, if that is not the usual.
@@ -70,7 +74,8 @@ pub struct NamedCount {
 }
 
 impl NamedCount {
-    fn add(&mut self, name: String) {
+    /// Counts one more.
+    pub fn add(&mut self, name: String) {
         self.number += 1;
         if self.first.len() < phrases::NAMED {
             self.first.push(name);
@@ -105,6 +110,7 @@ impl ImportTally {
         self.known += other.known;
         self.older += other.older;
         self.refused.extend(other.refused);
+        self.ends.join(other.ends);
         self.wide.join(other.wide);
         self.endless += other.endless;
         self.unknown.join(other.unknown);
@@ -152,6 +158,7 @@ pub async fn import_all(
     let mut tally = ImportTally::default();
     let Read {
         history,
+        unasked: _,
         mut entries,
         bad,
         left_out,
@@ -164,7 +171,7 @@ pub async fn import_all(
             why: bad.why,
         });
     }
-    recall(history, dry_run, context, &mut tally).await;
+    recall(history, importer, dry_run, context, &mut tally).await;
     read_records(&mut entries, context).await;
     let mut orders: Vec<Intent> = Vec::new();
     for entry in &entries {
@@ -341,79 +348,4 @@ async fn read_records(entries: &mut [ImportEntry], context: &Context) {
     stream::iter(asked)
         .for_each_concurrent(ASKED_AT_ONCE, |asked| asked)
         .await;
-}
-
-/// Imports decisions in their order. Decisions that are here already are skipped, and so are those older than the
-/// last decision here about the same subject, because two histories of one subject cannot be merged.
-async fn recall(history: Vec<Event>, dry_run: bool, context: &Context, tally: &mut ImportTally) {
-    let mut here = Here::default();
-    let mut new = Vec::with_capacity(history.len());
-    for event in history {
-        match here.knows(&event, context).await {
-            Ok(true) => tally.known += 1,
-            Ok(false) => new.push(event),
-            Err(fault) => {
-                let why = not_stored(&event.subject, &fault);
-                tally.refuse(&event.subject, why);
-            }
-        }
-    }
-    let subjects: Vec<Subject> = new.iter().map(|event| event.subject.clone()).collect();
-    let intents: Vec<Intent> = new
-        .into_iter()
-        .map(|event| Intent::Recall(Box::new(event)))
-        .collect();
-    if dry_run {
-        let (policy, now) = (context.engine.policy(), context.engine.now());
-        for (intent, subject) in intents.iter().zip(&subjects) {
-            let proposal = context
-                .engine
-                .read(|ledger| propose(ledger, &policy, intent, now, &mut || EventId([0; 16])));
-            match proposal {
-                Proposal::Events(_) => {
-                    tally.recalled += 1;
-                    tally.note_wide(Some(subject), &policy);
-                }
-                Proposal::Answer(ruling) => recalled(subject, Ok(ruling), tally),
-            }
-        }
-        return;
-    }
-    let answers = context.engine.submit(intents).await;
-    for (subject, answer) in subjects.iter().zip(answers) {
-        recalled(subject, answer, tally);
-    }
-}
-
-fn recalled(subject: &Subject, answer: Result<Ruling, LogFault>, tally: &mut ImportTally) {
-    match answer {
-        Ok(Ruling::Stale) => tally.older += 1,
-        Ok(Ruling::Ban(BanRuling::NotBanned(..))) => tally.known += 1,
-        Ok(Ruling::Refused(why)) => tally.refuse(subject, phrases::why_refused(&why)),
-        Ok(_) => tally.recalled += 1,
-        Err(fault) => {
-            tally.refuse(subject, not_stored(subject, &fault));
-        }
-    }
-}
-
-/// The ids of the decisions about each subject here, read once per subject.
-#[derive(Default)]
-struct Here(HashMap<Subject, HashSet<EventId>>);
-
-impl Here {
-    async fn knows(&mut self, event: &Event, context: &Context) -> Result<bool, LogFault> {
-        // Ask for the trail, not for the version: a kick is in the history but changes no version.
-        let is_unheard_of = |ledger: &Ledger| ledger.subjects().trail(&event.subject).is_empty();
-        if context.engine.read(is_unheard_of) {
-            return Ok(false);
-        }
-        if !self.0.contains_key(&event.subject) {
-            let entries = context.engine.history(&event.subject).await?;
-            let ids = entries.into_iter().map(|entry| entry.event.id).collect();
-            self.0.insert(event.subject.clone(), ids);
-        }
-        let here = self.0.get(&event.subject);
-        Ok(here.is_some_and(|ids| ids.contains(&event.id)))
-    }
 }

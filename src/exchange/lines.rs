@@ -15,7 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ImportEntry, ImportedBan, ListedExemption, Pile, no_time, said};
+use super::{ImportEntry, ImportedBan, ListedExemption, Pile, Reading, no_time, said};
 use crate::command::phrases;
 use crate::core::{
     Actor, Ban, Change, CommandId, EntryPoint, Event, EventId, Exemption, Origin, Personal, Role,
@@ -243,7 +243,7 @@ pub fn of(entry: &ImportEntry) -> Vec<ExportLine> {
     exemption.into_iter().chain(ban).collect()
 }
 
-pub(super) fn read(text: &str, pile: &mut Pile) {
+pub(super) fn read(text: &str, reading: &Reading, pile: &mut Pile) {
     for (number, line) in said(text) {
         let line = match serde_json::from_str(line) {
             Ok(line) => line,
@@ -253,6 +253,10 @@ pub(super) fn read(text: &str, pile: &mut Pile) {
                 continue;
             }
         };
+        if !reading.history && matches!(line, ExportLine::Event(_)) {
+            pile.read.unasked += 1;
+            continue;
+        }
         if let Err(why) = one(number, line, pile) {
             pile.bad(number, why);
         }
@@ -339,7 +343,8 @@ fn event(decision: LoggedDecision) -> Result<Event, String> {
         key: 0,
         note: decision.note,
         evidence: decision.evidence,
-    }))
+    })
+    .cut())
 }
 
 fn id(hex: &str) -> Result<EventId, String> {
@@ -365,8 +370,8 @@ fn command(hex: &str) -> Result<CommandId, String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::Format;
     use super::super::tests::{now, told};
-    use super::super::{Format, Reading};
     use super::*;
 
     #[test]
@@ -427,6 +432,7 @@ nonsense"#;
         let reading = Reading {
             now: now(),
             host: None,
+            history: true,
         };
         let first = super::super::read(Format::Portcullis, text, &reading);
         assert_eq!(
@@ -458,6 +464,43 @@ nonsense"#;
             let told = told(Format::Portcullis, &line);
             assert!(told[0].starts_with("bad 1: "), "{told:?}");
         }
+    }
+
+    #[test]
+    fn decisions_are_read_only_if_they_are_asked_for() {
+        let text = r#"{"kind":"event","id":"000102030405060708090a0b0c0d0e0f","at":"2026-11-22T04:00:00Z","subject":"a@b.c","by":"x","role":"Admin","door":"Chat","origin":"Manual","change":{"Allowed":{"comment":"","until":null}}}
+{"kind":"event","id":"000102030405060708090a0b0c0d0e10","at":"2026-11-22T04:00:00Z","subject":"bot@b.c","by":"x","role":"Admin","door":"Chat","origin":"Manual","change":{"PutBack":{"next":1240}}}
+{"kind":"ban","subject":"spam@example.org"}"#;
+        for history in [false, true] {
+            let reading = Reading {
+                now: now(),
+                host: None,
+                history,
+            };
+            let read = super::super::read(Format::guess(text), text, &reading);
+            let wanted = if history { (2, 0, 0) } else { (0, 2, 0) };
+            let (taken, unasked) = (read.history.len(), read.unasked);
+            assert_eq!((taken, unasked, read.left_out.len()), wanted, "{read:?}");
+            assert_eq!((read.entries.len(), read.bad.len()), (1, 0), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn no_text_of_a_decision_is_longer_than_an_order_may_make_it() {
+        let long = "ä".repeat(30_000);
+        let line = format!(
+            r#"{{"kind":"event","id":"000102030405060708090a0b0c0d0e0f","at":"2026-11-22T04:00:00Z","subject":"a@b.c","by":"{long}","role":"Admin","door":"Room","occupant":"{long}","origin":{{"Automatic":{{"rule":"{long}"}}}},"change":{{"Imposed":{{"reason":"{long}","until":null}}}},"note":"{long}","evidence":"{long}"}}"#
+        );
+        let ExportLine::Event(decision) = serde_json::from_str(&line).unwrap() else {
+            panic!("no event");
+        };
+        let read = event(*decision).unwrap();
+        assert!(ExportLine::event(&read, true).to_text().len() < 2 * 20_000);
+        let Change::Ban(crate::core::BanChange::Imposed { reason, .. }) = read.change else {
+            panic!("another change");
+        };
+        assert_eq!(reason.chars().count(), crate::core::policy::REASON_MAX);
+        assert!(reason.ends_with('…'));
     }
 
     #[test]

@@ -30,6 +30,7 @@ use std::fmt;
 
 use crate::command::phrases;
 use crate::core::policy::{NOTE_MAX, REASON_MAX};
+use crate::core::words::cut;
 use crate::core::{Account, Event, Origin, Subject, Term, Timestamp};
 
 /// The format of a file.
@@ -150,6 +151,8 @@ pub struct Bad {
 pub struct Read {
     /// Decisions from another portcullis, in their order; only our own format has them.
     pub history: Vec<Event>,
+    /// Number of decisions from another portcullis that were left out, because [`Reading::history`] was not set.
+    pub unasked: usize,
     /// One entry per subject, in the order in which they were first named.
     pub entries: Vec<ImportEntry>,
     /// Lines that cannot be read.
@@ -165,6 +168,9 @@ pub struct Reading {
     pub now: Timestamp,
     /// The domain of names without one; `None`: such names are bad lines.
     pub host: Option<String>,
+    /// Whether decisions from another portcullis are wanted. They can ban, exempt and lift whatever an admin can, so a
+    /// file with them must not be taken for a list of bans.
+    pub history: bool,
 }
 
 /// Reads a file. Never fails as a whole: every problem is reported with its line.
@@ -172,7 +178,7 @@ pub fn read(format: Format, text: &str, reading: &Reading) -> Read {
     let text = text.trim_start_matches('\u{feff}');
     let mut pile = Pile::new(reading.now);
     match format {
-        Format::Portcullis => lines::read(text, &mut pile),
+        Format::Portcullis => lines::read(text, reading, &mut pile),
         Format::Ejabberd => ejabberd::read(text, reading, &mut pile),
         Format::Fail2ban => fail2ban::read(text, &mut pile),
         Format::Crowdsec => crowdsec::read(text, &mut pile),
@@ -221,10 +227,10 @@ impl Pile {
         if end.is_some_and(|end| end <= self.now) {
             return self.leave_out(line, is_over(&subject));
         }
-        ban.reason = cut(&phrases::clean(&ban.reason), REASON_MAX);
+        ban.reason = cut(phrases::clean(&ban.reason), REASON_MAX);
         ban.note = ban
             .note
-            .map(|note| cut(&phrases::clean_lines(&note), NOTE_MAX));
+            .map(|note| cut(phrases::clean_lines(&note), NOTE_MAX));
         let now = self.now;
         let entry = self.entry(line, subject);
         let lasts_longer = match &entry.ban {
@@ -243,7 +249,7 @@ impl Pile {
         if exempt.until.is_some_and(|end| end <= self.now) {
             return self.leave_out(line, is_over(&subject));
         }
-        exempt.comment = cut(&phrases::clean(&exempt.comment), REASON_MAX);
+        exempt.comment = cut(phrases::clean(&exempt.comment), REASON_MAX);
         self.entry(line, subject).exemption = Some(exempt);
     }
 
@@ -259,14 +265,6 @@ impl Pile {
     fn leave_out(&mut self, line: usize, why: impl Into<String>) {
         let why = phrases::sentence(&why.into());
         self.read.left_out.push(Bad { line, why });
-    }
-}
-
-/// Cuts a text to `most` characters; the last one becomes `…`.
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
     }
 }
 
@@ -321,6 +319,7 @@ pub(crate) mod tests {
         let reading = Reading {
             now: now(),
             host: Some("example.org".into()),
+            history: true,
         };
         let read = read(format, text, &reading);
         let mut all: Vec<String> = read.entries.iter().map(entry).collect();

@@ -43,6 +43,7 @@ async fn taken(world: &World, format: Format, text: &str, dry_run: bool) -> Impo
     let reading = Reading {
         now: world.engine.now(),
         host: None,
+        history: true,
     };
     let read = read(format, text, &reading);
     assert_eq!(read.bad, []);
@@ -124,6 +125,34 @@ async fn what_one_instance_gives_another_takes_whole_and_once() {
     assert!(!again.changes(), "{again:?}");
     assert_eq!((again.known, again.standing, again.exempt), (8, 2, 1));
     assert_eq!(known(&there).await, known(&here).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_history_ends_is_named_before_and_after() {
+    let here = World::new(FakeServer::new(true));
+    lived(&here).await;
+    let allow = Action::Exemption(ExemptionOrder::Grant {
+        term: None,
+        comment: "mine".into(),
+    });
+    let granted = order("198.51.100.0/24", allow);
+    here.engine.submit_one(granted).await.unwrap();
+    let text = given(&here, ALL).await;
+    let later = here.engine.now().as_millis();
+    let there = World::on(Arc::default(), FakeServer::new(true), later - 20_000_000);
+    there.ban("198.51.100.7", None).await;
+    there.pass(Duration::from_secs(20_000));
+    let foreseen = taken(&there, Format::Portcullis, &text, true).await.ends;
+    let done = taken(&there, Format::Portcullis, &text, false).await.ends;
+    assert_eq!(foreseen, done);
+    let names = |ends: &std::collections::BTreeMap<String, _>| -> Vec<String> {
+        ends.keys().cloned().collect()
+    };
+    // The ban of 203.0.113.7 is over.
+    let bans = ["a@example.org", "b@example.org from 203.0.113.9"];
+    assert_eq!(names(&done.bans), bans);
+    assert_eq!(names(&done.exemptions), ["192.0.2.0/24", "198.51.100.0/24"]);
+    assert_eq!(done.freed.first, ["198.51.100.7"]);
 }
 
 /// A kick is in the history but changes no version of its subject.

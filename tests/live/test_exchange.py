@@ -84,7 +84,7 @@ def test_an_export_is_imported_by_another_with_its_history(site, server, shell, 
     assert lines[0]["kind"] == "portcullis"
     ours = [line for line in lines if line.get("subject") == who]
     assert [line["kind"] for line in ours] == ["event", "event", "event", "ban"], ours
-    again = taken(shell, file)
+    again = taken(shell, "--history", file)
     assert again["banned"] == again["recalled"] == again["prolonged"] == 0, again
 
     # Another portcullis, with its own store and without any right on the server.
@@ -97,16 +97,19 @@ def test_an_export_is_imported_by_another_with_its_history(site, server, shell, 
     try:
         wait.until(
             lambda: (
-                "Nothing would be changed" not in (told := other.run("import", "--dry-run", file).stdout)
-                and "decisions" in told
+                "Nothing would be changed" not in (told := other.run("import", "--history", "--dry-run", file).stdout)
+                and "from there would be in force" in told
+                and who in told
             ),
             what="it runs",
         )
-        took = other.run("import", "--yes", file).stdout
+        asked = other.run("import", "--dry-run", file).stdout
+        assert "of another portcullis left out; with --history" in asked, asked
+        took = other.run("import", "--history", "--yes", file).stdout
         assert "made elsewhere stand in the history now" in took, took
         shown = other.run("show", who).stdout
         for part in ("first", "a mistake", "second", "(chat)"):
             assert part in shown, shown
-        assert "Nothing was changed." in other.run("import", "--yes", file).stdout
+        assert "Nothing was changed." in other.run("import", "--history", "--yes", file).stdout
     finally:
         other.stop()

@@ -21,6 +21,7 @@ pub fn run(data: &[u8]) {
     let reading = Reading {
         now: Timestamp::from_millis(1_795_320_000_000),
         host: (case % 12 < 6).then(|| String::from("example.org")),
+        history: true,
     };
     let found = read(format, &text, &reading);
     // Decisions in CrowdSec's list are numbered instead of lines.

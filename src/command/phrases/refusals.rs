@@ -64,6 +64,9 @@ pub(crate) fn why_refused(why: &Refusal) -> String {
                 "That is no later than {end}, when ban {ban} ends now, and extend never shortens."
             ),
         },
+        Refusal::FromTheFuture(subject, at) => format!(
+            "What was decided about {subject} is dated {at}, which is later than now. The clock there or here is wrong."
+        ),
         Refusal::NoSessions(subject) => format!(
             "{subject} has no sessions to end; name the account, the address or the network."
         ),
@@ -95,6 +98,7 @@ fn permission(what: Permission) -> &'static str {
         Permission::SubscribeOthers => "Choosing what others hear",
         Permission::Undo => "Undoing",
         Permission::UndoThis => "Undoing this",
+        Permission::Recall => "Importing a history",
         Permission::CountFailures => "Counting failures by hand",
     }
 }

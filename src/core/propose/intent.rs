@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::core::actor::Actor;
+use crate::core::actor::{Actor, Role};
 use crate::core::event::{CommandId, Event, Seq};
 use crate::core::subject::{Account, Subject};
 use crate::core::subscriptions::Watch;
@@ -22,8 +22,8 @@ pub enum Intent {
     Order(Order),
     /// An event decided elsewhere, to be added to the history with its own id, time, author and terms. The version it
     /// was based on there is ignored. An event that is older than the last change of its subject here is
-    /// [`Ruling::Stale`](crate::core::Ruling::Stale).
-    Recall(Box<Event>),
+    /// [`Ruling::Stale`](crate::core::Ruling::Stale). With the role of the person who imports it.
+    Recall(Box<Event>, Role),
     /// Time has passed: expired bans are to be recorded as ended.
     Tick {
         /// No later than this: what the clock shows may be wrong.

@@ -7,8 +7,11 @@ use super::*;
 use crate::core::actor::{EntryPoint, Role};
 use crate::core::event::Seq;
 use crate::core::ledger::{Effect, Verdict};
+use crate::core::refusal::Refusal;
 use crate::core::term::Term;
-use crate::core::{Action, BanChange, BanOrder, BanRuling, HistoryChange, HistoryOrder};
+use crate::core::{
+    Action, BanChange, BanOrder, BanRuling, ExemptionChange, HistoryChange, HistoryOrder,
+};
 
 /// One ledger, one policy, and a clock that moves only when a test moves it.
 struct World {
@@ -398,7 +401,9 @@ fn a_decision_recalled_keeps_its_author_and_time_and_comes_in_its_place_or_not_a
             change,
         )
     };
-    let recall = |world: &mut World, event: Event| world.submit(&Intent::Recall(Box::new(event)));
+    let recall = |world: &mut World, event: Event| {
+        world.submit(&Intent::Recall(Box::new(event), Role::Admin))
+    };
     let imposed = |until| {
         Change::Ban(BanChange::Imposed {
             reason: "then".into(),
@@ -453,13 +458,138 @@ fn what_the_configuration_exempts_is_refused_from_elsewhere_only_if_it_would_sti
                 Seq(0),
                 change.clone(),
             );
-            let intent = Intent::Recall(Box::new(event));
+            let intent = Intent::Recall(Box::new(event), Role::Admin);
             let now = world.now.saturating_add(Duration::from_secs(now));
             let fresh = &mut EventId::default;
             let proposal = propose(&world.ledger, &world.policy, &intent, now, fresh);
             let refused = matches!(proposal, Proposal::Answer(Ruling::Refused(_)));
             assert_eq!(refused, is_refused, "{change:?} at {now}");
         }
+    }
+}
+
+/// What an imported decision about a subject is answered, of an instant before or after now in milliseconds; `None`:
+/// it is taken in.
+fn recalled(world: &World, subject: &str, after: i64, change: Change) -> Option<Ruling> {
+    let event = Event::decided(
+        EventId([9; 16]),
+        Timestamp::from_millis(world.now.as_millis() + after),
+        Actor::person("there@example.org", Role::Admin, EntryPoint::Chat),
+        Subject::parse(subject).unwrap(),
+        Seq(0),
+        change,
+    );
+    let intent = Intent::Recall(Box::new(event), Role::Admin);
+    let fresh = &mut EventId::default;
+    match propose(&world.ledger, &world.policy, &intent, world.now, fresh) {
+        Proposal::Answer(ruling) => Some(ruling),
+        Proposal::Events(_) => None,
+    }
+}
+
+#[test]
+fn a_decision_from_elsewhere_may_do_no_more_than_an_order_here() {
+    let mut world = World::new();
+    let account = |text: &str| Subject::parse(text).unwrap().account().cloned().unwrap();
+    world.policy.exempt_accounts = vec![account("boss@example.org")];
+    world.policy.hosts = vec![String::from("example.org")];
+    world.policy.longest = Some(Duration::from_secs(86_400));
+    let end = |seconds: i64| {
+        Some(Timestamp::from_millis(
+            world.now.as_millis() + seconds * 1_000,
+        ))
+    };
+    let (reason, hour) = (String::new, end(3_600));
+    let imposed = |until| {
+        Change::Ban(BanChange::Imposed {
+            reason: reason(),
+            until,
+        })
+    };
+    let forced = |until| {
+        Change::Ban(BanChange::Forced {
+            reason: reason(),
+            until,
+        })
+    };
+    let exempt = |until| {
+        Change::Exemption(ExemptionChange::Granted {
+            comment: reason(),
+            until,
+        })
+    };
+    for (subject, change, is_taken) in [
+        ("a@example.org", imposed(hour), true),
+        ("a@example.org", forced(hour), true),
+        ("a@example.org", imposed(None), false),
+        ("a@example.org", forced(None), false),
+        ("a@elsewhere.example", imposed(hour), false),
+        ("a@elsewhere.example", imposed(end(-1)), true),
+        ("boss@example.org", forced(hour), false),
+        ("127.0.0.1", forced(hour), false),
+        ("127.0.0.1", forced(end(-1)), true),
+        ("127.0.0.0/24", forced(hour), false),
+        ("a@example.org", exempt(None), true),
+        ("a@elsewhere.example", exempt(None), false),
+        ("guard of a@example.org", exempt(None), false),
+    ] {
+        let answer = recalled(&world, subject, -1_000, change.clone());
+        assert_eq!(
+            answer.is_none(),
+            is_taken,
+            "{subject} {change:?}: {answer:?}"
+        );
+        assert!(
+            is_taken || matches!(answer, Some(Ruling::Refused(_))),
+            "{answer:?}"
+        );
+    }
+    let mut world = World::new();
+    let watch = Change::Subscribed {
+        watch: Some(crate::core::Watch::default()),
+    };
+    assert_eq!(recalled(&world, "a@b.c", 0, watch.clone()), None);
+    for number in 0..crate::core::subscriptions::MOST_WATCHES {
+        let what = Action::Subscribe(Some(crate::core::Watch::default()));
+        world.order(Role::Admin, &format!("a{number}@b.c"), what);
+    }
+    let one_more = recalled(&world, "a@b.c", 0, watch);
+    assert!(matches!(one_more, Some(Ruling::Refused(_))), "{one_more:?}");
+}
+
+#[test]
+fn a_decision_from_elsewhere_ends_no_ban_that_goes_on_here() {
+    let mut world = World::new();
+    world.ban("203.0.113.7", None, None);
+    let expired = Change::Ban(BanChange::Expired);
+    let over = recalled(&world, "203.0.113.7", 1_000, expired);
+    assert_eq!(over, Some(Ruling::Stale));
+    let granted = |until| {
+        Change::Exemption(ExemptionChange::Granted {
+            comment: String::new(),
+            until,
+        })
+    };
+    let ended = granted(Some(world.now));
+    let answer = recalled(&world, "203.0.113.0/24", -1_000, ended.clone());
+    assert!(
+        matches!(answer, Some(Ruling::Refused(Refusal::EndsInThePast(_)))),
+        "{answer:?}"
+    );
+    assert_eq!(recalled(&world, "203.0.114.0/24", -1_000, ended), None);
+}
+
+#[test]
+fn a_decision_from_the_future_is_refused() {
+    let world = World::new();
+    let skew = crate::core::time::CLOCK_SKEW.as_millis() as i64;
+    for change in [Change::History(HistoryChange::Forgotten), Change::Undone] {
+        assert_eq!(recalled(&world, "a@b.c", skew, change.clone()), None);
+        let answer = recalled(&world, "a@b.c", skew + 1, change);
+        assert!(
+            matches!(answer, Some(Ruling::Refused(Refusal::FromTheFuture(..)))),
+            "{answer:?}"
+        );
     }
 }
 

@@ -306,6 +306,7 @@ async fn import(asked: Import, importer: &Importer, context: &Context) -> Import
     let reading = Reading {
         now: context.engine.now(),
         host: None,
+        history: asked.history,
     };
     let read = exchange::read(Format::Portcullis, &asked.lines.join("\n"), &reading);
     let lines = asked.lines.len();

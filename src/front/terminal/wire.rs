@@ -46,6 +46,9 @@ pub struct Import {
     /// Only report what would change.
     #[serde(default)]
     pub dry_run: bool,
+    /// Whether the decisions of another portcullis among them are to be imported; otherwise they are left out.
+    #[serde(default)]
+    pub history: bool,
 }
 
 /// Asks for a piece of an export.
