@@ -54,7 +54,7 @@ impl World {
     fn submit(&mut self, intent: &Intent) -> Option<Ruling> {
         let mut n = self.seq as u8;
         let mut fresh = || {
-            n += 1;
+            n = n.wrapping_add(1);
             EventId([n; 16])
         };
         match propose(&self.ledger, &self.policy, intent, self.now, &mut fresh) {
