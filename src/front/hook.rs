@@ -209,7 +209,7 @@ impl Hook {
         let behind = same.map_or(0, |held| head.0.saturating_sub(held.seq));
         self.server.heard(from, hello, behind, self.engine.now());
         self.noticed(asked, beyond, |hook| {
-            Ok(hook::welcome(&hook.epoch(), hook.head(), hook.engine.now()))
+            Some(hook::welcome(&hook.epoch(), hook.head(), hook.engine.now()))
         })
     }
 
@@ -239,15 +239,15 @@ impl Hook {
         self: &Arc<Self>,
         asked: PendingIq,
         beyond: Option<Beyond>,
-        answer: impl FnOnce(&Hook) -> Result<Element, StanzaError> + Send + 'static,
+        answer: impl FnOnce(&Hook) -> Option<Element> + Send + 'static,
     ) -> Reply {
         let Some(beyond) = beyond else {
-            return asked.now(answer(self).map(Some));
+            return asked.now(some_or_fault(answer(self)));
         };
         let hook = Arc::clone(self);
         let work = async move {
             hook.put_back(beyond).await;
-            vec![asked.stanza(answer(&hook).map(Some))]
+            vec![asked.stanza(some_or_fault(answer(&hook)))]
         };
         Reply {
             now: Vec::new(),
@@ -312,10 +312,8 @@ impl Hook {
     }
 
     /// The changes after the module's state, or the first page of everything.
-    ///
-    /// # Errors
-    /// There is no such page. An empty list instead would tell the module that nobody is banned.
-    fn sync(&self, held: Option<&HeldState>, domain: &str) -> Result<Element, StanzaError> {
+    /// `None`: there is no such page. An empty list instead would tell the module that nobody is banned.
+    fn sync(&self, held: Option<&HeldState>, domain: &str) -> Option<Element> {
         let (head, epoch) = (self.head(), self.epoch());
         let known = held.filter(|held| held.epoch == epoch).and_then(|held| {
             match lock(&self.runs).begun(held.seq) {
@@ -343,7 +341,7 @@ impl Hook {
                     tracing::error!(
                         "the list of bans does not begin; a hook module keeps what it has"
                     );
-                    return Err(Fault::Internal.stanza_error());
+                    return None;
                 };
                 (page, head, true, true)
             }
@@ -363,7 +361,7 @@ impl Hook {
             }
             Changed::Ended(_) => hook::change(changed, false, domain),
         });
-        Ok(hook::changes(&epoch, seq, page.more, fresh, now, list))
+        Some(hook::changes(&epoch, seq, page.more, fresh, now, list))
     }
 }
 
@@ -373,6 +371,15 @@ struct Beyond {
     number: BanId,
     /// A mark of this log that the log does not have; `None`: it is a position.
     mark: Option<EventId>,
+}
+
+// An answer of this type goes to the wire as it is.
+#[expect(clippy::result_large_err)]
+fn some_or_fault(answer: Option<Element>) -> Result<Option<Element>, StanzaError> {
+    match answer {
+        Some(answer) => Ok(Some(answer)),
+        None => Err(Fault::Internal.stanza_error()),
+    }
 }
 
 fn refusal(why: HookUnreadable) -> StanzaError {
