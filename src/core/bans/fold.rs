@@ -135,3 +135,130 @@ fn not_banned(ledger: &Ledger, subject: &Subject) -> Box<Ruling> {
     let last = ledger.history(subject).last;
     Box::new(BanRuling::NotBanned(subject.clone(), last).into())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::{Actor, BanId, EntryPoint, EventId, Role};
+
+    const WHO: &str = "spam@example.org";
+
+    fn subject() -> Subject {
+        Subject::parse(WHO).unwrap()
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    fn person(name: &str) -> Actor {
+        Actor::person(name, Role::Admin, EntryPoint::Chat)
+    }
+
+    /// Folds a change that this person makes at this second, as the next entry of the log.
+    fn fold_next(ledger: &mut Ledger, name: &str, now: i64, change: BanChange) -> Ruling {
+        let based_on = ledger.version(&subject());
+        let seq = Seq(ledger.folded().0 + 1);
+        let change = Change::Ban(change);
+        let id = EventId([seq.0 as u8; 16]);
+        let event = Event::decided(id, at(now), person(name), subject(), based_on, change);
+        let (ruling, effects) = ledger.fold(seq, &event);
+        let changed = ledger.version(&subject()) == seq;
+        assert_eq!(
+            effects == [Effect::Settle(subject())],
+            changed,
+            "{ruling:?}"
+        );
+        ruling
+    }
+
+    fn imposed(until: i64) -> BanChange {
+        BanChange::Imposed {
+            reason: String::from("spam"),
+            until: Some(at(until)),
+        }
+    }
+
+    fn forced(until: i64) -> BanChange {
+        BanChange::Forced {
+            reason: String::from("spam"),
+            until: Some(at(until)),
+        }
+    }
+
+    fn stands(ledger: &Ledger) -> Ban {
+        ledger.bans().of(&subject()).unwrap().clone()
+    }
+
+    /// The number, end and end's position of the last ban that ended, and when somebody was pardoned.
+    fn last(ledger: &Ledger) -> (BanId, Timestamp, Seq, Option<Timestamp>) {
+        let history = ledger.history(&subject());
+        let past = history.last.unwrap();
+        (past.id, past.ended, past.seq, history.pardoned)
+    }
+
+    #[test]
+    fn a_ban_ended_at_its_time_however_late_that_is_written_and_only_a_person_pardons() {
+        let mut ledger = Ledger::default();
+        fold_next(&mut ledger, "a@x.org", 0, imposed(10));
+        // Its end is not in the log when the next one begins.
+        fold_next(&mut ledger, "a@x.org", 100, imposed(200));
+        assert_eq!(last(&ledger), (BanId(1), at(10), Seq(2), None));
+        assert_eq!(stands(&ledger).id, BanId(2));
+        fold_next(&mut ledger, "a@x.org", 250, BanChange::Expired);
+        assert_eq!(last(&ledger), (BanId(2), at(200), Seq(3), None));
+        fold_next(&mut ledger, "a@x.org", 300, imposed(400));
+        let reason = String::new();
+        fold_next(&mut ledger, "a@x.org", 310, BanChange::Lifted { reason });
+        assert_eq!(last(&ledger), (BanId(3), at(310), Seq(5), Some(at(310))));
+        let again = fold_next(&mut ledger, "a@x.org", 320, BanChange::Expired);
+        let past = ledger.history(&subject()).last;
+        assert_eq!(again, BanRuling::NotBanned(subject(), past).into());
+    }
+
+    #[test]
+    fn other_terms_change_the_author_and_the_end_and_neither_start_nor_number_nor_who_insisted() {
+        let mut ledger = Ledger::default();
+        fold_next(&mut ledger, "a@x.org", 0, forced(10));
+        let new = BanChange::Amended {
+            reason: String::from("worse"),
+            until: Some(at(20)),
+        };
+        let ruling = fold_next(&mut ledger, "b@x.org", 5, new);
+        let ban = stands(&ledger);
+        assert_eq!(
+            (ban.id, ban.since, ban.until),
+            (BanId(1), at(0), Some(at(20)))
+        );
+        assert_eq!((ban.version, ban.insisted), (Seq(2), true));
+        assert_eq!(
+            (ban.reason.as_str(), &ban.by),
+            ("worse", &person("b@x.org"))
+        );
+        let length = ledger.history(&subject()).length;
+        assert_eq!(length, Some(Duration::from_secs(20)));
+        let amended = BanRuling::Amended {
+            ban: ban.clone(),
+            before: Some(at(10)),
+            before_reason: String::from("spam"),
+        };
+        assert_eq!(ruling, amended.into());
+        for change in [imposed(30), forced(30)] {
+            let ruling = fold_next(&mut ledger, "a@x.org", 6, change);
+            assert_eq!(ruling, BanRuling::Already(ban.clone()).into());
+        }
+    }
+
+    #[test]
+    fn who_insists_on_a_ban_that_stands_makes_it_one_that_was_insisted_on() {
+        let mut ledger = Ledger::default();
+        fold_next(&mut ledger, "a@x.org", 0, imposed(10));
+        assert!(!stands(&ledger).insisted);
+        fold_next(&mut ledger, "a@x.org", 1, forced(30));
+        let ban = stands(&ledger);
+        assert!(ban.insisted && ban.until == Some(at(30)) && ban.id == BanId(1));
+    }
+}

@@ -706,6 +706,10 @@ async fn a_strangers_grant_makes_no_virtual_host_and_no_new_connection() {
         .map(|host| host.vhost)
         .collect();
     assert_eq!(hosts, ["localhost"]);
+    assert!(
+        server.capabilities()[0].granted,
+        "no grant of a stranger took its room"
+    );
     locked(&fake).dead = Some("evil0.example".into());
     for _ in 0..20 {
         server.take(&grant("evil0.example"));

@@ -302,6 +302,33 @@ fn a_first_start_that_was_cut_off_prevents_no_later_one() {
 }
 
 #[test]
+fn what_was_not_yet_durable_survives_a_crash_after_the_next_sync() {
+    for kind in EngineKind::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let (live, copy) = (folder.path().join("live"), folder.path().join("copy"));
+        for one in [&live, &copy] {
+            std::fs::create_dir(one).unwrap();
+        }
+        let engine = kind.open(&live).unwrap();
+        let (key, value) = (codec::seq_key(Seq(7)), b"soon".to_vec());
+        let row = RowChange::put(StoreTable::Meta, key, value.clone());
+        engine.write(&[row], Durable::Soon).unwrap();
+        engine.sync().unwrap();
+        // The files as a crash leaves them behind.
+        for file in std::fs::read_dir(&live).unwrap() {
+            let file = file.unwrap();
+            if file.file_type().unwrap().is_file() {
+                std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+            }
+        }
+        drop(engine);
+        let engine = kind.open(&copy).unwrap();
+        let read = engine.get(StoreTable::Meta, &codec::seq_key(Seq(7)));
+        assert_eq!(read.unwrap(), Some(value), "{}", kind.name());
+    }
+}
+
+#[test]
 fn a_damaged_key_far_behind_the_others_does_not_keep_the_check_from_ending() {
     for kind in EngineKind::ALL {
         let far = 1 << 56;

@@ -300,6 +300,19 @@ mod tests {
         assert_eq!(one.conflict, None);
     }
 
+    /// The other one may be of a version that announces nothing.
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_come_back_between_others_went_to_another_program() {
+        let mut one = watch();
+        for _ in 0..4 {
+            for sent in burst(&mut one).iter().skip(1).step_by(2) {
+                assert!(one.take(sent));
+            }
+            advance(EVERY).await;
+        }
+        assert_eq!(one.conflict.as_ref().unwrap().0.other, None);
+    }
+
     /// Doctor connects for a few seconds, and stanzas of an earlier process may arrive late.
     #[tokio::test(start_paused = true)]
     async fn a_moment_is_no_conflict() {
