@@ -72,7 +72,7 @@ pub(super) fn told(store: &Path, found: &StoreInspection) -> Vec<String> {
     }
     if !found.is_whole() {
         lines.push(String::from(
-            "To get out everything that can be read: portcullis export --offline -o FILE. docs/operator.md, \"When the store is damaged\", has the rest.",
+            "portcullis export --offline -o FILE saves everything that can still be read. How to go on from there: docs/operator.md, \"When the store is damaged\".",
         ));
     }
     lines
@@ -81,8 +81,12 @@ pub(super) fn told(store: &Path, found: &StoreInspection) -> Vec<String> {
 fn sentence(damage: &Damage) -> String {
     let why = clean(&damage.why);
     match damage.part {
-        DamagedPart::Engine => format!("The engine's files cannot be opened: {why}."),
-        DamagedPart::Identity => format!("Version or id of the store: {why}."),
+        DamagedPart::Engine => {
+            format!("The files of the storage engine cannot be opened: {why}.")
+        }
+        DamagedPart::Identity => {
+            format!("The version or the id of the store cannot be read: {why}.")
+        }
         DamagedPart::Entries(from, upto) if from == upto => {
             format!("Decision {} cannot be read: {why}.", from.0)
         }

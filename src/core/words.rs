@@ -40,9 +40,10 @@ pub(in crate::core) fn public<'de, D: serde::Deserializer<'de>>(
 /// Typographic quotes: opening and closing.
 const TYPOGRAPHIC: [(char, char); 4] = [('“', '”'), ('„', '“'), ('«', '»'), ('”', '”')];
 
-/// Splits a line into words. Quotes keep words together: plain ones anywhere at the start of a word, with `\"`, `\\` and
-/// `\u{2066}` inside of them for a quote, a backslash and any character; typographic ones only if a space or the end follows the closing one and
-/// no account name begins with the opening one.
+/// Splits a line into words at whitespace. A word that begins with a quote runs to the closing quote, so that it may hold
+/// spaces. Within plain quotes, `\"` stands for a quote, `\\` for a backslash, and `\u{2066}` for any character by its
+/// number. Typographic quotes count only if the closing one ends the word, and if the word cannot be an account whose name
+/// begins with such a quote.
 pub fn split(line: &str) -> Vec<LineWord> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();

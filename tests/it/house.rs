@@ -447,14 +447,12 @@ fn the_literal_check_sees_a_literal_and_nothing_else() {
 /// Rooms that speak to people. Their sentences are in a `text.rs` beside the code that says them, in the shared
 /// phrases, or in a Spec. The manual is a page by itself, and the one-word outcomes are for the audit log.
 const SPEAKING: [&str; 2] = ["command", "front"];
-const TEXTS: [&str; 6] = [
+const TEXTS: [&str; 4] = [
     "command/phrases",
     "command/outcome.rs",
     "command/policy/text",
     // Questions, refusals and labels that belong to one helper each.
     "command/parts",
-    "command/unban",
-    "command/undo",
 ];
 /// Rooms that return values instead of sentences. Errors for the log begin with a lower-case letter.
 const SILENT: [&str; 7] = [

@@ -36,13 +36,13 @@ pub(super) const SPEC: Spec = Spec {
             ..WHOM
         },
         Field::new("duration", "For how long", Kind::Term { other: "other_duration" }).at(Place::Term)
-            .desc("One of the usual durations. A banned subject keeps its end if this is left at the default."),
+            .desc("One of the usual durations. If this is left at the default, a ban that exists already keeps its end."),
         Field::new("other_duration", "Other duration", Kind::Line)
             .desc("Counts before the choice above: 30m, 12h, 3d, 1d12h, 2 weeks, until 2030-01-01, forever."),
         REASON,
         NOTE.at(Place::Nowhere),
         Field::new("force", "Even if unknown or exempt", Kind::Flag).at(Place::Option)
-            .desc("Bans a name on this server before anybody registers it. An admin can also ban somebody exempt, or an account of a host that is still to come, and is asked first."),
+            .desc("Bans an account that the server does not know, such as a name that nobody has registered yet. An admin can also ban somebody who is exempt, or an account on a virtual host that does not exist yet; both are asked about first."),
     ],
     usage: "ban SUBJECT… [DURATION] [REASON…]",
     examples: &[

@@ -21,7 +21,7 @@ use crate::command::parts::filter::{BanState, Filter};
 use crate::command::parts::many;
 use crate::command::parts::many::{AT_ONCE, TargetFailure};
 use crate::command::parts::server_side;
-use crate::command::phrases::{self, clean, typed};
+use crate::command::phrases;
 use crate::command::request::Request;
 use crate::command::superiors::Superiors;
 use crate::command::values::{AS_OF, Values};
@@ -86,17 +86,10 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     let now = before.map_or_else(|| context.engine.now(), |shown| shown.at);
     let filter = Filter::parse(&call.values, &call.caller.rights, KNOWN, now)?;
     if filter.is_empty() || filter.words().eq_ignore_ascii_case("all") {
-        return Err(problem(format!(
-            "All of what? Write for example: {}. What a filter matches: {}. Every ban there is: {}",
-            typed("unban all origin:import by:alice"),
-            typed("list origin:import by:alice"),
-            typed("unban all #1..")
-        ))
-        .into());
+        return Err(problem(text::all_of_what()).into());
     }
     if !matches!(filter.state(), Some(BanState::InForce | BanState::Pending)) {
-        let text = "Only bans in force can be ended: leave out state:, or write state:pending.";
-        return Err(problem(text).into());
+        return Err(problem(text::ONLY_IN_FORCE).into());
     }
     let seen = context.engine.read(Ledger::folded);
     let found = find(&filter, context).await;
@@ -105,16 +98,11 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     if total == 0 {
         return Ok(Outcome::Done(Answer {
             title: phrases::summary_title(0, 0),
-            ..Answer::done(format!(
-                "No ban in force matches: {}",
-                clean(filter.words())
-            ))
+            ..Answer::done(text::none_matches(filter.words()))
         }));
     }
     if total > MOST {
-        return Ok(Outcome::refused(problem(format!(
-            "{total} bans match; at most {MOST} at once. Narrow it, for example with numbers: #1..{MOST}"
-        ))));
+        return Ok(Outcome::refused(problem(text::too_many(total, MOST))));
     }
     let shown = ShownMatches {
         seen,
@@ -126,11 +114,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     match before {
         Some(before) if total > before.total => {
             let mut ask = question(call, context, &filter, &found, shown);
-            let more = format!(
-                "{} matched when you were asked, {total} do now.",
-                before.total
-            );
-            ask.lines.insert(0, more);
+            ask.lines.insert(0, text::more_match(before.total, total));
             Ok(Outcome::Ask(ask))
         }
         _ => {
@@ -181,7 +165,7 @@ fn question(
         )
     };
     Ask {
-        title: format!("Really end {}?", phrases::count(found.total, "ban")),
+        title: text::really_end(found.total),
         lines: text::ask_unban(
             filter.words(),
             &kinds,
@@ -244,11 +228,7 @@ async fn end_all(
     let took = context.engine.now().since(started);
     let mut lines = vec![text::unbanned_all(lifted, total, filter.words(), took)];
     lines.extend(tally.failed.lines());
-    match free {
-        0 => {}
-        1 => lines.push(String::from("1 was over already.")),
-        _ => lines.push(format!("{free} were over already.")),
-    }
+    lines.extend(text::over_already(free));
     if lifted > 0 {
         lines.push(text::server_told(lifted, pending));
         lines.extend(let_go(&tally.lifted, context).await);

@@ -64,7 +64,7 @@ const RECORDS_AT_ONCE: usize = 4;
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let is_named = !call.values.words(subjects::FIELD).is_empty();
     match call.values.line("filter") {
-        Some(_) if is_named => Err(problem("Name subjects or give a filter, not both.").into()),
+        Some(_) if is_named => Err(problem(text::NOT_BOTH).into()),
         Some(_) => by_filter::run(call, context).await,
         None => run_named(call, context).await,
     }
@@ -138,15 +138,11 @@ async fn lift_record(
     let may_not = role < Role::Admin && (!found.is_ours || policy.moderators_change == Whose::Own);
     if may_not {
         let only = phrases::only_in_a_record(&account, &found);
-        return Some((
-            account,
-            Said::failed(format!("{only} An admin can end it.")),
-        ));
+        return Some((account, Said::failed(text::an_admin_can(&only))));
     }
     if policy.allows_term(role, term, now).is_err() {
         let only = phrases::only_in_a_record(&account, &found);
-        let why = format!("{only} It is longer than you may end; an admin can.");
-        return Some((account, Said::failed(why)));
+        return Some((account, Said::failed(text::longer_than_allowed(&only))));
     }
     let settled = context
         .delivery
@@ -178,9 +174,7 @@ fn say(
     let now = context.engine.now();
     let said = match &result.ruling {
         Ok(Ruling::Ban(BanRuling::NotBanned(subject, _))) if released.contains(subject) => {
-            Said::done(format!(
-                "Un-banned {subject}. The ban, by a rule, was in force in memory only and is in no history."
-            ))
+            Said::done(text::lifted_in_memory(subject))
         }
         Ok(Ruling::Ban(BanRuling::Lifted(ban))) => Said::done(phrases::lifted(ban)),
         Ok(Ruling::Ban(BanRuling::NotBanned(subject, last))) => {

@@ -1,9 +1,73 @@
 //! Sentences of `unban`.
 
 use crate::command::phrases::{clean, count, counts, typed};
-use crate::core::Ban;
 use crate::core::time::in_words;
+use crate::core::{Ban, Subject};
 use std::time::Duration;
+
+/// Subjects and a filter were given.
+pub(super) const NOT_BOTH: &str = "Name subjects or give a filter, not both.";
+/// The filter asks for bans that have ended.
+pub(super) const ONLY_IN_FORCE: &str =
+    "Only bans in force can be ended: leave out state:, or write state:pending.";
+
+/// A ban that only the server's record holds is not the caller's to end; `only` says that there is one.
+pub(super) fn an_admin_can(only: &str) -> String {
+    format!("{only} An admin can end it.")
+}
+
+/// The same, because of its length.
+pub(super) fn longer_than_allowed(only: &str) -> String {
+    format!("{only} It is longer than you may end; an admin can.")
+}
+
+/// A ban that was not written to the store yet ended.
+pub(super) fn lifted_in_memory(subject: &Subject) -> String {
+    format!(
+        "Un-banned {subject}. The ban, by a rule, was in force in memory only and is in no history."
+    )
+}
+
+/// The filter matches every ban.
+pub(super) fn all_of_what() -> String {
+    format!(
+        "All of what? Write for example: {}. What a filter matches: {}. Every ban there is: {}",
+        typed("unban all origin:import by:alice"),
+        typed("list origin:import by:alice"),
+        typed("unban all #1..")
+    )
+}
+
+/// The filter matches nothing.
+pub(super) fn none_matches(filter: &str) -> String {
+    format!("No ban in force matches: {}", clean(filter))
+}
+
+/// The filter matches more than one call ends.
+pub(super) fn too_many(total: usize, most: usize) -> String {
+    format!(
+        "{total} bans match; at most {most} at once. Narrow it, for example with numbers: #1..{most}"
+    )
+}
+
+/// More bans match than when the caller was asked.
+pub(super) fn more_match(before: usize, total: usize) -> String {
+    format!("{before} matched when you were asked, {total} do now.")
+}
+
+/// The title of the question.
+pub(super) fn really_end(total: usize) -> String {
+    format!("Really end {}?", count(total, "ban"))
+}
+
+/// How many bans had already ended; `None`: none had.
+pub(super) fn over_already(number: usize) -> Option<String> {
+    match number {
+        0 => None,
+        1 => Some(String::from("1 was over already.")),
+        _ => Some(format!("{number} were over already.")),
+    }
+}
 
 /// The question: how many bans of each kind, how many in all with the newest of them, and how many the caller may not
 /// end, with the reason for the first of those.

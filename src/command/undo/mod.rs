@@ -89,10 +89,7 @@ async fn take_back_many(call: &Request<'_>, wanted: &UndoTargets, context: &Cont
     let take = |one: &One, answer| match answer {
         Ok(Ruling::Undo(UndoRuling::Undone { .. })) => undone.push(one.subject.clone()),
         Ok(Ruling::Undo(UndoRuling::ChangedSince(subject))) => {
-            failed.add(
-                &subject,
-                String::from("changed since; they stay as they are."),
-            );
+            failed.add(&subject, String::from(text::STAY_AS_THEY_ARE));
         }
         other => failed.take(&one.subject, other, call),
     };
@@ -140,10 +137,7 @@ async fn say(result: &TargetResult, context: &Context) -> Option<Said> {
 
 /// As [`changed_since`], for something that is not undone for that reason.
 async fn not_undone(subject: &Subject, context: &Context) -> String {
-    format!(
-        "{} Nothing was undone.",
-        changed_since(subject, context).await
-    )
+    text::nothing_undone(&changed_since(subject, context).await)
 }
 
 /// Who changed the subject since, and how.
@@ -170,7 +164,7 @@ fn question(wanted: &UndoTargets) -> Ask {
     lines.extend(wanted.left.clone());
     let row = |one: &One| (one.subject.to_string(), one.kind.to_string());
     Ask {
-        title: format!("Really undo {number} things?"),
+        title: text::really_undo(number),
         lines,
         rows: Row::numbered("subject", shown.map(row)),
         values: Some(values),

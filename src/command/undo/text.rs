@@ -41,6 +41,26 @@ pub(super) fn server_follows(pending: usize) -> String {
     }
 }
 
+/// Of several changes to undo, what others changed since.
+pub(super) const STAY_AS_THEY_ARE: &str = "changed since; they stay as they are.";
+
+/// The change to undo is not the last one; `since` says what is.
+pub(super) fn nothing_undone(since: &str) -> String {
+    format!("{since} Nothing was undone.")
+}
+
+/// Nothing is left to undo of a command.
+pub(super) fn nothing_of(command: CommandId) -> String {
+    format!(
+        "There is nothing of {command} to undo: it did nothing, or all of it was changed since or is too long ago."
+    )
+}
+
+/// The title of the question.
+pub(super) fn really_undo(number: usize) -> String {
+    format!("Really undo {number} things?")
+}
+
 /// What was undone.
 pub(super) fn undone(entry: &UndoEntry) -> String {
     let number = entry.number.map(|id| format!("{id} ")).unwrap_or_default();

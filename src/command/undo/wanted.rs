@@ -56,11 +56,7 @@ pub(super) async fn find(
     {
         let first = first_of(context, |entry| entry.command == Some(command));
         let wanted = first.map(|first| whole(&first, context));
-        return wanted.ok_or_else(|| {
-            stop(format!(
-                "There is nothing of {command} to undo: it did nothing, or all of it was changed since or is too long ago."
-            ))
-        });
+        return wanted.ok_or_else(|| stop(text::nothing_of(command)));
     }
     named(&words, call, context).await
 }
