@@ -87,16 +87,16 @@ fn cut_out(bytes: &[u8], pieces: usize) -> Cut {
 /// The number of bytes read at the end of each element below the root, by the parser alone, up to its first error.
 fn ends(bytes: &[u8]) -> Vec<usize> {
     let mut parser = rxml::Parser::default();
-    let (stream, mut ends, mut depth, mut read) = ([HEADER, bytes].concat(), Vec::new(), 0, 0);
+    let (stream, mut ends, mut depth) = ([HEADER, bytes].concat(), Vec::new(), 0);
     let mut rest = &stream[..];
     while let Ok(Some(event)) = parser.parse(&mut rest, false) {
-        read += event.metrics().len();
         match event {
             rxml::Event::StartElement(..) => depth += 1,
             rxml::Event::EndElement(_) => {
                 depth -= 1;
                 if depth == 1 {
-                    ends.push(read);
+                    // The lengths of the events leave out empty CDATA sections.
+                    ends.push(stream.len() - rest.len());
                 }
             }
             rxml::Event::XmlDeclaration(..) | rxml::Event::Text(..) => {}
