@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MODULES: Duration = Duration::from_secs(2);
 
 /// Prints the state of enforcement, as JSON if `json`. Exit code 0: bans are enforced, on every virtual host alike; 1:
-/// they are not, or less on some virtual host than on another, or another program has our name; 2: the server refuses the
+/// they are not, or portcullis does not run although it was started before, or less on some virtual host than on another, or another program has our name; 2: the server refuses the
 /// settings.
 pub fn doctor(config: &Config, json: bool) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -46,8 +46,8 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let standing = match runtime.block_on(examine(config)) {
-        Ok(standing) => standing,
+    let (standing, running) = match runtime.block_on(examine(config)) {
+        Ok(found) => found,
         Err(why) => {
             eprintln!("portcullis: {why:#}");
             return match why.downcast_ref::<Fatal>() {
@@ -57,11 +57,14 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
         }
     };
     let written = if json {
-        serde_json::to_string_pretty(&standing)
-            .map_err(std::io::Error::from)
-            .and_then(|text| crate::cli::print(&text))
+        serde_json::to_string_pretty(&DoctorFacts {
+            running: running != RunState::No && running != RunState::NotYet,
+            standing: &standing,
+        })
+        .map_err(std::io::Error::from)
+        .and_then(|text| crate::cli::print(&text))
     } else {
-        let text = told(&standing, &stored(config));
+        let text = told(&standing, &stored(config), running);
         crate::cli::print(text.trim_end())
     };
     if let Err(why) = written {
@@ -69,24 +72,50 @@ pub fn doctor(config: &Config, json: bool) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let is_enforced = standing.linked && standing.level > 0 && !standing.is_uneven();
-    if is_enforced && standing.conflict.is_none() {
+    if is_enforced && standing.conflict.is_none() && running != RunState::No {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
 }
 
-async fn examine(config: &Config) -> anyhow::Result<Enforcement> {
+/// Whether portcullis runs on the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RunState {
+    Yes,
+    /// There is a store, and no portcullis on it.
+    No,
+    /// There is no store: it was never started.
+    NotYet,
+}
+
+/// The answer for programs.
+#[derive(serde::Serialize)]
+struct DoctorFacts<'a> {
+    running: bool,
+    #[serde(flatten)]
+    standing: &'a Enforcement,
+}
+
+async fn examine(config: &Config) -> anyhow::Result<(Enforcement, RunState)> {
     let silent = "a portcullis runs on this store but does not answer at its local socket";
     let Some(mut running) = Client::connect(&config.store).await.context(silent)? else {
-        return probe(config).await;
+        let running = match store::engine_of(&config.store, None) {
+            Some(_) => RunState::No,
+            None => RunState::NotYet,
+        };
+        let probed = probe(config).await;
+        return Ok((
+            probed.with_context(|| not_running(running).unwrap_or_default())?,
+            running,
+        ));
     };
     match running
         .ask(&Question::Standing {}, |_| {})
         .await
         .context(silent)?
     {
-        RemoteAnswer::Standing(standing) => Ok(standing),
+        RemoteAnswer::Standing(standing) => Ok((standing, RunState::Yes)),
         RemoteAnswer::Wrong(why) => anyhow::bail!("the running portcullis says: {why}"),
         _ => anyhow::bail!("the running portcullis is another version"),
     }
@@ -172,13 +201,27 @@ fn stored(config: &Config) -> String {
     }
 }
 
+/// That portcullis does not run, and what the rest of the answer is worth then.
+fn not_running(running: RunState) -> Option<&'static str> {
+    match running {
+        RunState::Yes => None,
+        RunState::No => Some(
+            "portcullis is NOT RUNNING: no login is judged by it, and no ban is carried out or ended. The rest is what the server would let it do",
+        ),
+        RunState::NotYet => Some(
+            "portcullis was not started yet on this store. The rest is what the server would let it do",
+        ),
+    }
+}
+
 /// The state of enforcement as text for people.
-fn told(standing: &Enforcement, stored: &str) -> String {
-    let mut text = format!(
+fn told(standing: &Enforcement, stored: &str, running: RunState) -> String {
+    let mut text = not_running(running).map_or_else(String::new, |line| format!("{line}.\n"));
+    text.push_str(&format!(
         "Server: {}\nLevel:  {}\nStore:  {stored}\n",
         phrases::server(standing),
         phrases::level(standing)
-    );
+    ));
     if let Some(conflict) = &standing.conflict {
         text.push_str(&format!("  wrong    {}\n", phrases::conflict(conflict)));
     }
@@ -194,4 +237,17 @@ fn told(standing: &Enforcement, stored: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_says_that_portcullis_does_not_run() {
+        let told = |running| super::told(&Enforcement::default(), "redb", running);
+        assert!(told(RunState::Yes).starts_with("Server:"));
+        assert!(told(RunState::No).starts_with("portcullis is NOT RUNNING"));
+        assert!(told(RunState::NotYet).starts_with("portcullis was not started yet"));
+    }
 }

@@ -204,6 +204,8 @@ pub enum RecordState {
     Changed,
     /// A record that claims to be ours and is not, or whose key was removed too early.
     Forged,
+    /// Our record, with a hash that the server does not accept: it bans nobody. The server has a new cookie.
+    Refused,
     /// Anything else.
     Other,
 }

@@ -40,8 +40,8 @@ pub(super) async fn run(delivery: Arc<Delivery>, every: Duration, stop: Cancella
             };
             if gone_round > 0 {
                 tracing::info!(
-                    put_right = gone_round,
-                    "differences between the server and the bans here were put right"
+                    written = gone_round,
+                    "records of bans that were missing, changed or to be tried are written again"
                 );
             }
             tokio::select! {

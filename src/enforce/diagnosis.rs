@@ -86,7 +86,7 @@ pub(crate) fn standing(
         return standing;
     }
     for host in &ours {
-        standing.has.extend(has(host));
+        standing.has.extend(has(host, names));
         if names.implied == Some(&host.vhost) {
             standing.has.push(format!(
                 "{0} is believed because {1} is below it; if {0} is not on this server, whoever runs it is believed: choose another component.domain",
@@ -197,7 +197,9 @@ fn beside(vhost: &str, name: &str) -> Gap {
         _ => format!("Take {name} out of prosody.cfg.lua; portcullis does the same, and more."),
     };
     Gap {
-        what: format!("{name} runs beside portcullis on {vhost}; it knows no exemptions of yours"),
+        what: format!(
+            "{name} runs beside portcullis on {vhost}, as of the last hello of the hook module; it knows no exemptions of yours"
+        ),
         effect: String::from(
             "It counts failed logins by itself and shuts out whole addresses, known accounts, proxies and exempt networks among them.",
         ),
@@ -205,12 +207,17 @@ fn beside(vhost: &str, name: &str) -> Gap {
     }
 }
 
-fn has(host: &HostCapabilities) -> Vec<String> {
+fn has(host: &HostCapabilities, names: &Names<'_>) -> Vec<String> {
     let vhost = &host.vhost;
     let mut has = vec![format!("{vhost} runs {}", host.software())];
     if host.keeps_records() {
         has.push(format!(
             "{vhost}: ban records can be read and written (XEP-0356)"
+        ));
+    }
+    if is_unproven(host, names) {
+        has.push(format!(
+            "{vhost}: bans of accounts hold if ejabberd_cookie_file holds the server's cookie, which this server lets nobody check; after a new cookie copy it again and restart portcullis"
         ));
     }
     match &host.route {
@@ -225,6 +232,12 @@ fn has(host: &HostCapabilities) -> Vec<String> {
         None => {}
     }
     has
+}
+
+/// Whether nothing but a login would show that the cookie is the server's (ejabberd up to 25.07).
+fn is_unproven(host: &HostCapabilities, names: &Names<'_>) -> bool {
+    let is_used = host.kind != Software::Prosody && host.keeps_records() && names.has_cookie;
+    is_used && host.cookie.is_none() && !host.offers("disable-user")
 }
 
 fn gaps(host: &HostCapabilities, names: &Names<'_>) -> Vec<Gap> {
@@ -277,15 +290,23 @@ fn ejabberd_gaps(host: &HostCapabilities, names: &Names<'_>) -> Vec<Gap> {
         });
     }
     if host.cookie == Some(false) {
-        gaps.push(Gap {
-            what: format!("ejabberd_cookie_file does not hold the cookie of {vhost}'s server"),
-            effect: String::from(
-                "portcullis learns each account's hash from the server instead, which works for existing accounts only.",
-            ),
-            remedy: lines::cookie(),
-        });
+        let effect = match host.offers("disable-user") {
+            true => {
+                "portcullis learns each account's hash from the server instead, which works for existing accounts only."
+            }
+            false => "The server does not refuse banned accounts by their records.",
+        };
+        gaps.push(other_cookie(vhost, effect));
     }
     gaps
+}
+
+fn other_cookie(vhost: &str, effect: &str) -> Gap {
+    Gap {
+        what: format!("ejabberd_cookie_file does not hold the cookie of {vhost}'s server"),
+        effect: effect.to_owned(),
+        remedy: lines::cookie(),
+    }
 }
 
 fn no_answer(vhost: &str) -> Gap {
@@ -393,6 +414,12 @@ fn with_module(
                 remedy: String::from("See the log of the server; portcullis shows this until the module says that all is well."),
             });
         }
+    }
+    if host.cookie == Some(false) {
+        standing.gaps.push(other_cookie(
+            vhost,
+            "Bans are in force by the hook module, which needs no cookie here; without the module they would not be.",
+        ));
     }
     if host.kind != Software::Prosody && host.record != Right::Both {
         standing.gaps.push(Gap {

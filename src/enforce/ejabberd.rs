@@ -36,6 +36,8 @@ struct Hash {
     is_right: bool,
     /// Whether it was made with the configured cookie.
     from_cookie: bool,
+    /// Whether a record of ours had it before.
+    is_old: bool,
 }
 
 impl Hash {
@@ -46,6 +48,7 @@ impl Hash {
             text,
             is_right: false,
             from_cookie: false,
+            is_old: false,
         }
     }
 }
@@ -103,6 +106,9 @@ impl XmppServer {
                     // The server leaves a record unchanged only if its hash is right, and no session was left that
                     // could have put ours back.
                     Judgement::Ours if after.looks_native() => {
+                        if hash.is_old {
+                            self.hash_was_tried(host, ban.id, true);
+                        }
                         if hash.from_cookie {
                             self.learn(&host.vhost, |host| host.cookie = Some(true));
                         } else if self.cookie.is_some() && host.cookie.is_none() {
@@ -113,6 +119,9 @@ impl XmppServer {
                     }
                     // The server replaced our record by its own, or she by hers; the next round finds out.
                     Judgement::Junk if after.looks_native() && after.hash != hash.text => {
+                        if hash.is_old {
+                            self.hash_was_tried(host, ban.id, false);
+                        }
                         hash = Hash::candidate(after.hash);
                         continue;
                     }
@@ -326,6 +335,7 @@ impl XmppServer {
                 text,
                 is_right: true,
                 from_cookie: false,
+                is_old: false,
             };
         }
         match self.hash_by_cookie(host, account) {
@@ -333,6 +343,7 @@ impl XmppServer {
                 text,
                 is_right: true,
                 from_cookie: true,
+                is_old: false,
             },
             // We sealed it once. If the server can be asked, the hash must prove itself again, because the ban may
             // have been left half done.
@@ -342,6 +353,7 @@ impl XmppServer {
             {
                 Hash {
                     is_right: !host.offers("disable-user"),
+                    is_old: true,
                     ..Hash::candidate(old.hash.clone())
                 }
             }
@@ -351,6 +363,7 @@ impl XmppServer {
                 text: self.keyring.fallback_hash(account),
                 is_right: false,
                 from_cookie: false,
+                is_old: false,
             },
         }
     }
@@ -362,10 +375,17 @@ impl XmppServer {
         host: &HostCapabilities,
         account: &Account,
     ) -> Option<String> {
-        let cookie = self
-            .cookie
-            .as_ref()
-            .filter(|_| host.cookie != Some(false))?;
+        self.hash_of_configured_cookie(host, account)
+            .filter(|_| host.cookie != Some(false))
+    }
+
+    /// The same, whatever is known about the cookie.
+    pub(super) fn hash_of_configured_cookie(
+        &self,
+        host: &HostCapabilities,
+        account: &Account,
+    ) -> Option<String> {
+        let cookie = self.cookie.as_ref()?;
         let cookie = cookie.expose().trim_end().as_bytes();
         Some(native_hash(account.localpart(), &host.domain, cookie))
     }
@@ -454,8 +474,8 @@ impl XmppServer {
         )))
     }
 
-    /// Whether the record of a ban is still as we wrote it; if not, reports what it is. The hash does not matter,
-    /// because the seal covers it.
+    /// Whether the record of a ban is still as we wrote it, and the server accepts the hash in it as far as we know; if
+    /// not, reports what it is.
     pub(super) async fn is_in_line(
         &self,
         host: &HostCapabilities,
@@ -466,7 +486,7 @@ impl XmppServer {
         let record = self.read(host, jid).await.ok()?;
         let expected = BanRecord::of(ban, account, record.hash.clone(), &self.keyring);
         match record.judge(&expected, account, &self.keyring, None) {
-            Judgement::Ours => Some(true),
+            Judgement::Ours => Some(self.accepts(host, ban, account, &record.hash).await),
             judgement => {
                 self.found(account, Some(ban.id), found(judgement));
                 Some(false)

@@ -16,6 +16,7 @@ pub mod admin;
 mod clock_skew;
 mod diagnosis;
 mod ejabberd;
+mod hash_proof;
 mod hook_module;
 mod kick;
 mod module_nodes;

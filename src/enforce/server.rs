@@ -17,6 +17,7 @@ use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::admin;
 use super::diagnosis::{Names, standing};
+use super::hash_proof::HashProof;
 use super::module_nodes::Modules;
 use super::own_domains::OwnDomains;
 use super::port::no_jid;
@@ -89,6 +90,8 @@ pub(super) struct ServerState {
     pub(super) ever_changed: BTreeSet<String>,
     /// The program that runs each virtual host, as last reported.
     pub(super) kinds: BTreeMap<String, Software>,
+    /// What this connection has shown about the hashes in records, by virtual host.
+    pub(super) hash_proofs: BTreeMap<String, HashProof>,
     conflict: Option<NameConflict>,
 }
 
@@ -119,6 +122,7 @@ impl XmppServer {
                 ever_enforced: BTreeSet::new(),
                 ever_changed: BTreeSet::new(),
                 kinds: BTreeMap::new(),
+                hash_proofs: BTreeMap::new(),
                 conflict: None,
             }),
             session: watch::Sender::new(0),
@@ -401,6 +405,7 @@ impl ServerState {
         self.grants.clear();
         self.hosts.clear();
         self.modules.clear();
+        self.hash_proofs.clear();
         self.probed = false;
     }
 

@@ -241,6 +241,25 @@ async fn unfinished_work_is_reported_by_the_answer_show_and_list() {
     assert!(text.contains("Unfinished work: 1 subject"), "{text}");
 }
 
+/// A server that is down says nothing of what it lets us do, and the hook module goes on without us.
+#[tokio::test(start_paused = true)]
+async fn without_a_connection_no_rights_are_said_to_be_missing() {
+    let server = FakeServer::new(true);
+    server
+        .standing
+        .send_replace(Arc::new(Enforcement::default()));
+    let bot = Bot::with(server);
+    for line in ["ban a@example.org 1d x", "show a@example.org", "status"] {
+        let text = bot.chat(ADMIN, line).await;
+        assert!(!text.contains("level 0"), "{text}");
+        assert!(!text.contains("NOTHING IS ENFORCED"), "{text}");
+        assert!(
+            text.contains("no connection to the server at present"),
+            "{text}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn level_0_says_loudly_that_nothing_is_enforced() {
     let server = FakeServer::new(true);

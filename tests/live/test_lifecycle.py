@@ -135,6 +135,11 @@ def test_a_seal_key_that_others_can_read_is_refused(server):
 def test_doctor_finds_nothing_missing_on_a_well_configured_server(site, server):
     site.bot.stop()
     done = site.bot.run("doctor")
+    assert done.returncode == 1, done.stdout
+    must_say("portcullis is NOT RUNNING", done.stdout)
+    site.bot.start()
+    site.bot.wait_ready(40)
+    done = site.bot.run("doctor")
     assert done.returncode == 0, done.stdout
 
 

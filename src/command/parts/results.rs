@@ -176,11 +176,11 @@ impl ServerWork {
 impl TargetResult {
     /// What the server did, and how good that is; `None` if there was nothing to do.
     pub(in crate::command) fn on_server(&self, context: &Context) -> Option<(Grade, String)> {
-        let level = context.delivery.server().standing().borrow().level;
+        let standing = context.delivery.server().standing().borrow().clone();
         let (subject, settled) = (&self.subject, self.server.as_ref()?);
         Some(match ServerWork::of(self.ruling.as_ref().ok()?)? {
-            ServerWork::Begin => phrases::held(subject, settled, level, true),
-            ServerWork::Hold => phrases::held(subject, settled, level, false),
+            ServerWork::Begin => phrases::held(subject, settled, &standing, true),
+            ServerWork::Hold => phrases::held(subject, settled, &standing, false),
             ServerWork::Release => {
                 let is_clear = self.beside.as_ref().is_some_and(Beside::is_clear);
                 phrases::released(subject, settled, is_clear)

@@ -3,7 +3,7 @@
 use crate::command::outcome::{Grade, Reference};
 use crate::command::phrases::{
     NAMED, because, by_then, by_then_counted, capital, clean, heard, overtaken, typed, typed_about,
-    why_refused,
+    unlinked, why_refused,
 };
 use crate::core::words::for_shell;
 use crate::core::{
@@ -11,7 +11,7 @@ use crate::core::{
     HistoryChange, Past, Ruling, Subject, Timestamp,
 };
 use crate::delivery::Settled;
-use crate::delivery::ports::{Held, Recorded};
+use crate::delivery::ports::{Enforcement, Held, Recorded};
 use crate::journal::LogFault;
 use ipnet::IpNet;
 
@@ -102,11 +102,11 @@ pub(crate) const LET_IN: &str = "It is let in again.";
 pub(crate) fn held(
     subject: &Subject,
     settled: &Settled,
-    level: u8,
+    standing: &Enforcement,
     began: bool,
 ) -> (Grade, String) {
     let text = match (settled, subject) {
-        _ if level == 0 => return (Grade::Warning, nothing_enforced()),
+        _ if standing.level == 0 => return (Grade::Warning, nothing_enforced(standing.linked)),
         (Settled::Pending(why), _) => return (Grade::Warning, not_yet(why.as_deref())),
         (Settled::Done(Held::NeedsModule), _) => return (Grade::Warning, needs_module(subject)),
         (Settled::Done(Held::Enforced), Subject::Account(_)) if began => {
@@ -137,8 +137,11 @@ fn not_yet(why: Option<&str>) -> String {
     format!("The server has not carried it out yet{why}; I keep trying.")
 }
 
-/// Nothing is enforced, at level 0; conspicuous.
-pub(crate) fn nothing_enforced() -> String {
+/// Nothing is enforced, at level 0, or nobody knows at which level; conspicuous.
+pub(crate) fn nothing_enforced(linked: bool) -> String {
+    if !linked {
+        return format!("NOT CARRIED OUT YET. It is stored. {}", unlinked());
+    }
     format!(
         "NOT ENFORCED: the server does not let portcullis act yet (level 0). It is stored and will be carried out; {} shows the missing lines.",
         typed("status")

@@ -46,8 +46,18 @@ pub(crate) fn trouble(trouble: &RoomTrouble) -> String {
     }
 }
 
+/// There is no connection, so nothing is known of the level, and a hook module goes on by itself.
+pub(crate) fn unlinked() -> String {
+    String::from(
+        "There is no connection to the server at present; I keep trying. A hook module refuses by the bans it holds.",
+    )
+}
+
 /// The level of enforcement.
 pub(crate) fn level(standing: &Enforcement) -> String {
+    if !standing.linked {
+        return format!("not known. {}", unlinked());
+    }
     let means = match standing.level {
         0 => "NOTHING IS ENFORCED; bans are stored and will be carried out",
         1 => "the server refuses banned accounts; addresses and networks need the hook module",

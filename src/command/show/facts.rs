@@ -12,7 +12,7 @@ use crate::command::parts::reach::visible;
 use crate::command::parts::server_side::{self, ServerReply};
 use crate::command::parts::settle::ASK_WAIT;
 use crate::core::{Ban, Counting, Past, Rights, Subject, Timestamp};
-use crate::delivery::ports::{Recorded, Task};
+use crate::delivery::ports::{Enforcement, Recorded, Task};
 use crate::journal::Entry;
 
 /// Maximum number of events and of notes, newest first.
@@ -73,8 +73,11 @@ pub(super) enum OnServer {
         #[serde(serialize_with = "fact")]
         task: Task,
     },
-    /// The server enforces nothing (level 0).
-    NothingEnforced,
+    /// The server enforces nothing (level 0), or is not connected.
+    NothingEnforced {
+        /// Whether there is a connection to the server; without one its level is not known.
+        linked: bool,
+    },
     /// Only the hook module could enforce it, and it is not installed.
     NeedsModule,
     /// The server enforces it.
@@ -117,7 +120,7 @@ impl ShowFacts {
         let mut explanation = visible(explanation, rights);
         let own = ban.as_ref().map(|ban| ban.id);
         explanation.bans.retain(|other| Some(other.id) != own);
-        let level = context.delivery.server().standing().borrow().level;
+        let standing = context.delivery.server().standing().borrow().clone();
         let record = match subject.account() {
             Some(account) => context.delivery.record_beyond(account, ASK_WAIT).await,
             None => None,
@@ -136,7 +139,7 @@ impl ShowFacts {
             beside,
             others: explanation.bans,
             exempt_by: explanation.exempt,
-            server: is_at_work.then(|| OnServer::of(&subject, task, level)),
+            server: is_at_work.then(|| OnServer::of(&subject, task, &standing)),
             record,
             counters: explanation.counting,
             times_banned: past.bans,
@@ -151,10 +154,11 @@ impl ShowFacts {
 }
 
 impl OnServer {
-    fn of(subject: &Subject, task: Option<Task>, level: u8) -> OnServer {
+    fn of(subject: &Subject, task: Option<Task>, standing: &Enforcement) -> OnServer {
+        let Enforcement { level, linked, .. } = *standing;
         match task {
             Some(task) => OnServer::Pending { task },
-            None if level == 0 => OnServer::NothingEnforced,
+            None if level == 0 => OnServer::NothingEnforced { linked },
             None if level < 2 && !matches!(subject, Subject::Account(_)) => OnServer::NeedsModule,
             None => OnServer::Enforced,
         }

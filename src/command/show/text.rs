@@ -37,7 +37,10 @@ pub(super) fn answer(facts: &ShowFacts) -> Answer {
     rows.extend(exempt.map(|by| Row::new("exempt", "Exempt", clean(by))));
     if let Some(server) = &facts.server {
         let said = on_server(server, subject);
-        if matches!(server, OnServer::Pending { .. } | OnServer::NothingEnforced) {
+        if matches!(
+            server,
+            OnServer::Pending { .. } | OnServer::NothingEnforced { .. }
+        ) {
             lines.push(said.clone());
         }
         rows.push(Row::new("server", "On the server", said));
@@ -92,7 +95,7 @@ fn on_server(server: &OnServer, subject: &Subject) -> String {
         (OnServer::Pending { task }, _) => {
             format!("Not carried out yet: {}", phrases::task(task))
         }
-        (OnServer::NothingEnforced, _) => phrases::nothing_enforced(),
+        (OnServer::NothingEnforced { linked }, _) => phrases::nothing_enforced(*linked),
         (OnServer::NeedsModule, _) => phrases::needs_module(subject),
         (OnServer::Enforced, Subject::Account(_)) => String::from("The server refuses them."),
         (OnServer::Enforced, _) => String::from(phrases::ENFORCED),

@@ -6,7 +6,7 @@ use crate::command::front::{RoomStatus, Undelivered};
 use crate::command::outcome::{Answer, Grade, Row};
 use crate::command::phrases::{
     capital, clean, clock_jump, conflict, count, counts, gap, level, levels, public_room, put_back,
-    sentence, server, task, trouble, typed,
+    sentence, server, task, trouble, typed, unlinked,
 };
 use crate::core::Timestamp;
 use crate::core::time::in_words;
@@ -194,6 +194,7 @@ fn inside(seat: &RoomStatus, nick: &str) -> String {
 fn summary(facts: &StatusFacts) -> (String, Vec<String>) {
     let standing = &facts.enforcement;
     let (title, level) = match standing.level {
+        _ if !standing.linked => (String::from("NOT CONNECTED"), unlinked()),
         0 => (
             String::from("Level 0: NOTHING IS ENFORCED"),
             String::from("NOTHING IS ENFORCED (level 0): the server does not let portcullis act."),

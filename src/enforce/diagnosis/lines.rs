@@ -129,10 +129,15 @@ Component "{component}"
 
 pub(super) fn cookie() -> String {
     String::from(
-        r#"In portcullis.toml; the file must be readable for portcullis alone:
+        r#"Install the hook module: with it no cookie is needed. Or give portcullis a copy of the server's cookie, as root, and
+again whenever the server gets another one; then restart portcullis:
+
+install -o portcullis -m 0400 /var/lib/ejabberd/.erlang.cookie /etc/portcullis/erlang.cookie
+
+In portcullis.toml:
 
 [record]
-ejabberd_cookie_file = "/var/lib/ejabberd/.erlang.cookie"   # or a copy of it"#,
+ejabberd_cookie_file = "/etc/portcullis/erlang.cookie""#,
     )
 }
 

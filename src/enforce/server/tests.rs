@@ -155,6 +155,68 @@ async fn a_ban_takes_hold_on_both_ejabberds_and_is_taken_back() {
     }
 }
 
+/// After a new cookie no record bans anybody, although each is as we wrote it.
+#[tokio::test(start_paused = true)]
+async fn records_from_before_a_new_cookie_are_written_again() {
+    const NEW: &str = "ANOTHERCOOKIEOFTHELAB";
+    for (make, before, after) in [
+        (Make::Ejabberd24, Some(COOKIE), Some(NEW)),
+        (Make::Ejabberd26, Some(COOKIE), Some(NEW)),
+        // The copy is old: the server is asked.
+        (Make::Ejabberd26, Some(COOKIE), Some(COOKIE)),
+        (Make::Ejabberd26, None, None),
+    ] {
+        let fake = fake(make);
+        let names = ["alice@localhost", "admin@localhost"];
+        let bans = names.map(|name| Ban {
+            id: BanId(u64::from(name.as_bytes()[1])),
+            ..ban(name)
+        });
+        let server = ready(&fake, before).await;
+        for ban in &bans {
+            assert_eq!(server.enforce(ban).await, Ok(Held::Enforced));
+        }
+        locked(&fake).cookie = NEW;
+        let server = ready(&fake, after).await;
+        let mut findings = server.findings();
+        // Rounds of the regular check.
+        for _ in 0..2 {
+            for ban in &bans {
+                if server.holds(ban).await == Some(false) {
+                    assert_eq!(server.enforce(ban).await, Ok(Held::Enforced));
+                }
+            }
+        }
+        assert!(
+            names.iter().all(|name| locked(&fake).is_banned(name)),
+            "{after:?}"
+        );
+        for ban in &bans {
+            assert_eq!(server.holds(ban).await, Some(true));
+        }
+        if make == Make::Ejabberd24 {
+            assert_eq!(findings.try_recv().unwrap().found, RecordState::Refused);
+        }
+        let says = |what: &str| {
+            let gaps = server.standing().borrow().gaps.clone();
+            gaps.iter().any(|gap| gap.what.contains(what))
+        };
+        assert_eq!(says("does not hold the cookie"), after == Some(COOKIE));
+    }
+}
+
+/// ejabberd 24.12 tells nobody whether a hash is right, so nothing is promised.
+#[tokio::test(start_paused = true)]
+async fn a_cookie_that_cannot_be_checked_is_said_to_be_unchecked() {
+    let server = ready(&fake(Make::Ejabberd24), Some(COOKIE)).await;
+    let standing = server.standing().borrow().clone();
+    let said = standing
+        .has
+        .iter()
+        .any(|has| has.contains("which this server lets nobody check"));
+    assert!(said, "{standing:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_kinds_and_their_ways_are_told_apart() {
     let check = async |make, software: &str, route: Option<Route>, echoing| {

@@ -128,6 +128,9 @@ pub(super) fn notice_found(finding: &Finding) -> String {
         RecordState::Forged => {
             "had been forged, most likely by its owner; or a seal key was removed too early"
         }
+        RecordState::Refused => {
+            "had a hash that the server does not accept, so the server did not refuse the account; it seems to have a new cookie"
+        }
         RecordState::Other => "had been replaced by something else, most likely by its owner",
     };
     let whose = match ban {

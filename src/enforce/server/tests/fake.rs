@@ -13,6 +13,8 @@ pub(super) enum Make {
 
 /// A server with accounts, records and sessions.
 pub(super) struct Fake {
+    /// Its Erlang cookie.
+    pub(super) cookie: &'static str,
     pub(super) make: Make,
     pub(super) accounts: BTreeSet<String>,
     pub(super) records: BTreeMap<String, Element>,
@@ -63,6 +65,7 @@ pub(super) fn fake(make: Make) -> Shared {
             .collect()
     };
     Arc::new(Mutex::new(Fake {
+        cookie: COOKIE,
         make,
         accounts: names(&["admin", "alice"]),
         records: BTreeMap::new(),
@@ -180,7 +183,7 @@ impl Fake {
                 )
             }
             "unblock" => format!("<unblocked xmlns='{ns}' count='2'/>"),
-            "hash" => format!("<hash xmlns='{ns}' value='{}'/>", right_hash(&whom)),
+            "hash" => format!("<hash xmlns='{ns}' value='{}'/>", self.right_hash(&whom)),
             _ => String::new(),
         }))
     }
@@ -383,7 +386,7 @@ impl Fake {
                 if !self.is_banned(account) {
                     let own = format!(
                         "<banned xmlns='jabber:ejabberd:banned'><reason/><bandate>2026-11-22T10:39:39.908841Z</bandate><hash>{}</hash></banned>",
-                        right_hash(account)
+                        self.right_hash(account)
                     );
                     self.records.insert(account.into(), own.parse().unwrap());
                     if self.forging > 0 {
@@ -422,11 +425,16 @@ impl Fake {
         );
     }
 
+    fn right_hash(&self, account: &str) -> String {
+        let (localpart, domain) = account.split_once('@').unwrap();
+        native_hash(localpart, domain, self.cookie.as_bytes())
+    }
+
     /// As the password check sees it.
     pub(super) fn is_banned(&self, account: &str) -> bool {
         let record = self.records.get(account);
         record.is_some_and(|record| {
-            crate::xmpp::payload::text_of(record, "hash", NS_BANNED) == right_hash(account)
+            crate::xmpp::payload::text_of(record, "hash", NS_BANNED) == self.right_hash(account)
         })
     }
 }
