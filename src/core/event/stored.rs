@@ -256,7 +256,7 @@ mod tests {
         assert!(watched(Some(watch)).ends_with("03080102000200"));
     }
 
-    /// Versions before 0.9 took texts of any length from an imported history.
+    /// Earlier versions took texts of any length from an imported history.
     #[test]
     fn a_stored_text_longer_than_any_order_may_make_it_is_cut_when_it_is_read() {
         let mut event = sample();
