@@ -1,7 +1,5 @@
 """ejabberd's stringprep makes `evilC∕kg` of `evil㏆` where others make `evilc∕kg`: that is the account there."""
 
-import pytest
-
 import lab
 from lab.clients.raw_client import RawClient
 from lab.guarded_server import GuardedServer, try_login

@@ -20,7 +20,9 @@ def site():
 
 
 def register(site, name):
-    """As mod_http_admin_api, mod_invites_register and external authentication do; a client's own registration is strict."""
+    """As mod_http_admin_api, mod_invites_register and external authentication do; a client's own registration is
+    strict.
+    """
     folder = site.server.path / "data" / "localhost" / "accounts"
     file = folder / ("".join(f"%{byte:02x}" if byte > 127 else chr(byte) for byte in name.encode()) + ".dat")
     file.write_text(f'return {{\n\t["password"] = "{password(name)}";\n}};\n')
@@ -43,7 +45,8 @@ def test_a_look_alike_of_an_admin_has_no_role(site):
     assert "<success" in c.auth("PLAIN")
     c.open()
     c.bind()
-    c.send(f"<message to='bot@{site.bot.jid.split('@')[-1]}' type='chat' id='m'><body>ban victim@localhost 1d x</body></message>")
+    bot = "bot@" + site.bot.jid.split("@")[-1]
+    c.send(f"<message to='{bot}' type='chat' id='m'><body>ban victim@localhost 1d x</body></message>")
     # An admin's line that comes after it was handled.
     wait.until(lambda: "malformed" in site.bot.log_since_start(), 10, what="a line about the message")
     assert "No active bans" in site.say("list") or "victim" not in site.say("list")
