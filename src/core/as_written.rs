@@ -23,8 +23,9 @@ pub fn exact(text: &str) -> Option<Jid> {
 /// Whether the jid crate read another name than a person typed: more differs than upper and lower case.
 pub fn is_renamed(text: &str, jid: &Jid) -> bool {
     let (node, domain, resource) = parts(text);
-    node.map(folded).as_deref() != jid.node().map(|node| node.as_str())
-        || folded(without_dot(domain)) != without_dot(jid.domain().as_str())
+    // Cherokee is folded to upper case by the one and to lower case by the other.
+    node.map(folded) != jid.node().map(|node| folded(node.as_str()))
+        || folded(without_dot(domain)) != folded(without_dot(jid.domain().as_str()))
         || resource != jid.resource().map(|resource| resource.as_str())
 }
 
@@ -107,6 +108,7 @@ mod tests {
             "Ärger@BÜCHER.example",
             "Weiß@straße.example",
             "ΑΣ@a.example",
+            "a@ᏫᏭ",
         ] {
             assert!(!is_renamed(text, &Jid::new(text).unwrap()), "{text:?}");
         }

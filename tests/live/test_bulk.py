@@ -182,6 +182,7 @@ def test_a_form_with_long_work_shows_the_progress(site, admin, own_bot, tmp_path
         step = admin.go_on(site.jid, step, "next")
     assert step.status == "completed", step
     must_say(rf"Un-banned {number} of {number}", step.note)
+    number *= 2  # so that it takes long for certain
     step = begun(number)
     assert step.status == "executing", step
     step = admin.go_on(site.jid, step, "cancel")

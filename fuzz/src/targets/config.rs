@@ -66,7 +66,9 @@ pub fn run(data: &[u8]) {
 
 /// Whether the text has the word once, as the value of `secret` or `token`.
 fn is_secret_in_its_place(text: &str) -> bool {
-    let mut lines = text.lines().filter(|line| line.contains(SECRET));
+    // A domain is read in lower case.
+    let is_here = |line: &&str| line.to_lowercase().contains(SECRET);
+    let mut lines = text.lines().filter(is_here);
     match (lines.next(), lines.next()) {
         (Some(line), None) => ["secret = \"", "token = \""].iter().any(|key| {
             line.strip_prefix(key).is_some_and(|rest| {
