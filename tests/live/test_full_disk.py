@@ -85,6 +85,7 @@ def test_a_start_on_a_full_disk_guards_the_door(name, disk):
     try:
         [stored], guesser = site.new_users(1), address()
         assert [site.try_login(stored, guesser, wrong()) for _ in range(PAIR + 1)] == ["wrong"] * PAIR + ["refused"]
+        site.wait_banned(f"{site.server.jid(stored)} from {guesser}")  # logged when it is on the disk
         filler = disk / "filler"
         fill(filler)
         site.bot.kill9()
