@@ -28,10 +28,12 @@ impl Account {
         Self::readable(format!("{localpart}@{domain}"))
     }
 
-    /// `None` if what is printed could not be typed: the jid crate takes `ß--b.example`, but not `ss--b.example`, its normal form.
+    /// `None` if what is printed could not be typed: the jid crate takes `ß--b.example` and `Ӏ.example`, but not
+    /// `ss--b.example` and `ӏ.example`, its normal forms of them.
     fn readable(text: String) -> Option<Self> {
         let domain = text.rsplit_once('@').map_or("", |parts| parts.1);
-        let is_read = !domain.contains("--") || Jid::new(domain).is_ok();
+        let is_plain = domain.is_ascii() && !domain.contains("--");
+        let is_read = is_plain || Jid::new(domain).is_ok();
         is_read.then(|| Account(text.into()))
     }
 
@@ -194,6 +196,17 @@ mod tests {
             let again = Account::from_jid(&Jid::new(account.as_str()).unwrap());
             assert_eq!(again, Some(account), "{text}");
         }
+    }
+
+    #[test]
+    fn a_domain_whose_normal_form_cannot_be_typed_is_no_account() {
+        for text in ["a@ß--b.example", "a@ǟӀ", "a@ӏ.example"] {
+            let jid = Jid::new(text).ok();
+            assert_eq!(jid.as_ref().and_then(Account::from_jid), None, "{text:?}");
+            assert_eq!(Account::from_server(text), None, "{text:?}");
+        }
+        let typed = Jid::new("a@ß--b.example");
+        assert!(typed.is_ok_and(|jid| jid.as_str() == "a@ss--b.example"));
     }
 
     #[test]
