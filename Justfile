@@ -166,9 +166,9 @@ bench *NAMES:
 fuzz TARGET="stanza" SECONDS="60" *OPTIONS: _fuzz-build
     @bash fuzz/run.sh "$@"
 
-# Run all fuzz targets, two at a time, each for SECONDS
-fuzz-all SECONDS="60": _fuzz-build
-    @ls fuzz/fuzz_targets | sed 's/\.rs$//' | xargs -P 2 -I '{}' bash fuzz/run.sh '{}' {{ SECONDS }}
+# Run all fuzz targets, two at a time, each for SECONDS, or with other options of libFuzzer
+fuzz-all SECONDS="60" *OPTIONS: _fuzz-build
+    @ls fuzz/fuzz_targets | sed 's/\.rs$//' | xargs -P 2 -I '{}' bash fuzz/run.sh '{}' {{ SECONDS }} {{ OPTIONS }}
 
 # The compiler flags of fuzzing need nightly. The dependencies are those of the program.
 _fuzz-build:
