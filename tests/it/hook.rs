@@ -175,8 +175,16 @@ impl Stage {
         let heard = timeout(PATIENCE, self.peer.element()).await.unwrap();
         let attr = |name| heard.attr(name).unwrap_or("").to_owned();
         if heard.name() == "message" {
-            let body = heard.children().find(|child| child.name() == "body");
-            self.said.extend(body.map(Element::text));
+            let text = |name| {
+                heard
+                    .children()
+                    .find(|child| child.name() == name)
+                    .map(Element::text)
+            };
+            // A notice has no thread; an answer has that of its question.
+            if text("thread") == Some(format!("t{}", self.ids)) {
+                self.said.extend(text("body"));
+            }
         }
         if heard.name() == "iq" && matches!(heard.attr("type"), Some("get" | "set")) {
             let order = heard.children().next().unwrap();
@@ -227,7 +235,7 @@ impl Stage {
         self.said.clear();
         self.ids += 1;
         let message = format!(
-            "<message type='chat' id='m{}' from='{ADMIN}' to='{DOMAIN}'><body>{line}</body></message>",
+            "<message type='chat' id='m{0}' from='{ADMIN}' to='{DOMAIN}'><body>{line}</body><thread>t{0}</thread></message>",
             self.ids
         );
         self.peer.say(&message).await;
