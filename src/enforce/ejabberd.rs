@@ -36,8 +36,6 @@ struct Hash {
     is_right: bool,
     /// Whether it was made with the configured cookie.
     from_cookie: bool,
-    /// Whether a record of ours had it before.
-    is_old: bool,
 }
 
 impl Hash {
@@ -48,7 +46,6 @@ impl Hash {
             text,
             is_right: false,
             from_cookie: false,
-            is_old: false,
         }
     }
 }
@@ -80,6 +77,8 @@ impl XmppServer {
         let old = self.read(host, jid).await?;
         self.look_for_strangers(&old, account, Some(ban.id));
         let mut hash = self.hash(host, account, &old, module).await;
+        let sealed = old.is_sealed(account, &self.keyring) && old.looks_native();
+        let before = sealed.then_some(old.hash);
         let mut kept = old.foreign;
         let mut unknown_account = false;
         for round in 1..=ROUNDS {
@@ -106,8 +105,8 @@ impl XmppServer {
                     // The server leaves a record unchanged only if its hash is right, and no session was left that
                     // could have put ours back.
                     Judgement::Ours if after.looks_native() => {
-                        if hash.is_old {
-                            self.hash_was_tried(host, ban.id, true);
+                        if let Some(before) = before {
+                            self.hash_is_proven(host, ban, account, before == hash.text);
                         }
                         if hash.from_cookie {
                             self.learn(&host.vhost, |host| host.cookie = Some(true));
@@ -119,9 +118,6 @@ impl XmppServer {
                     }
                     // The server replaced our record by its own, or she by hers; the next round finds out.
                     Judgement::Junk if after.looks_native() && after.hash != hash.text => {
-                        if hash.is_old {
-                            self.hash_was_tried(host, ban.id, false);
-                        }
                         hash = Hash::candidate(after.hash);
                         continue;
                     }
@@ -335,7 +331,6 @@ impl XmppServer {
                 text,
                 is_right: true,
                 from_cookie: false,
-                is_old: false,
             };
         }
         match self.hash_by_cookie(host, account) {
@@ -343,17 +338,15 @@ impl XmppServer {
                 text,
                 is_right: true,
                 from_cookie: true,
-                is_old: false,
             },
-            // We sealed it once. If the server can be asked, the hash must prove itself again, because the ban may
-            // have been left half done.
+            // We sealed it once, and not by the wrong cookie. If the server can be asked, the hash must prove itself
+            // again, because the ban may have been left half done.
             _ if old.is_sealed(account, &self.keyring)
                 && old.looks_native()
-                && self.cookie.is_none() =>
+                && self.hash_of_configured_cookie(host, account).as_ref() != Some(&old.hash) =>
             {
                 Hash {
                     is_right: !host.offers("disable-user"),
-                    is_old: true,
                     ..Hash::candidate(old.hash.clone())
                 }
             }
@@ -363,7 +356,6 @@ impl XmppServer {
                 text: self.keyring.fallback_hash(account),
                 is_right: false,
                 from_cookie: false,
-                is_old: false,
             },
         }
     }

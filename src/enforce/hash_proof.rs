@@ -77,21 +77,31 @@ impl XmppServer {
             return right == hash || self.is_refused_hash(host, ban, account);
         }
         let is_right = match (host.cookie, by_cookie) {
-            (Some(false), Some(wrong)) => hash != wrong,
+            (Some(false), Some(wrong)) if hash == wrong => false,
             (Some(true), Some(right)) => hash == right,
             _ if host.offers("disable-user") => {
                 let mut state = self.state();
                 return !state.hash_proof(host).wants(ban.id);
             }
             (None, Some(right)) => hash == right,
-            (_, None) => true,
+            _ => true,
         };
         is_right || self.is_refused_hash(host, ban, account)
     }
 
-    /// Remembers whether the server left the hash unchanged that a record had from before.
-    pub(super) fn hash_was_tried(&self, host: &HostCapabilities, ban: BanId, accepted: bool) {
-        self.state().hash_proof(host).showed(ban, accepted);
+    /// The server accepts the hash that a record has now; `was_there`: the record had it before. If not, the server did not
+    /// accept the one from before.
+    pub(super) fn hash_is_proven(
+        &self,
+        host: &HostCapabilities,
+        ban: &Ban,
+        account: &Account,
+        was_there: bool,
+    ) {
+        self.state().hash_proof(host).showed(ban.id, was_there);
+        if !was_there {
+            self.is_refused_hash(host, ban, account);
+        }
     }
 
     /// Reports a record with a hash that the server does not accept: in the log once in a connection, because all

@@ -194,14 +194,36 @@ async fn records_from_before_a_new_cookie_are_written_again() {
         for ban in &bans {
             assert_eq!(server.holds(ban).await, Some(true));
         }
-        if make == Make::Ejabberd24 {
-            assert_eq!(findings.try_recv().unwrap().found, RecordState::Refused);
-        }
+        assert_eq!(findings.try_recv().unwrap().found, RecordState::Refused);
         let says = |what: &str| {
             let gaps = server.standing().borrow().gaps.clone();
             gaps.iter().any(|gap| gap.what.contains(what))
         };
         assert_eq!(says("does not hold the cookie"), after == Some(COOKIE));
+    }
+}
+
+/// The module told the right hash, and is gone; the cookie file is another server's.
+#[tokio::test(start_paused = true)]
+async fn a_right_hash_survives_a_cookie_that_is_known_to_be_wrong() {
+    for make in [Make::Ejabberd24, Make::Ejabberd26] {
+        let fake = fake(make);
+        let server = ready(&fake, Some("NOTTHECOOKIE")).await;
+        hello(&server, None);
+        let ban = ban("alice@localhost");
+        assert_eq!(server.enforce(&ban).await, Ok(Held::Enforced));
+        assert_eq!(server.holds(&ban).await, Some(true));
+        server.state().modules.clear();
+        locked(&fake).log.clear();
+        let longer = Ban {
+            until: Some(Timestamp::from_millis(1_895_320_000_000)),
+            ..ban
+        };
+        assert_eq!(server.enforce(&longer).await, Ok(Held::Enforced));
+        assert!(locked(&fake).is_banned("alice@localhost"));
+        let log = std::mem::take(&mut locked(&fake).log);
+        let writes = log.iter().filter(|line| line.starts_with("write"));
+        assert_eq!(writes.count(), 1, "{log:?}");
     }
 }
 
