@@ -4,6 +4,7 @@
 //! A running portcullis is asked over its local socket. Only if none runs on this store, doctor connects to the
 //! server itself: on ejabberd a second stream would take the privileges from the first.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +90,16 @@ enum RunState {
     NotYet,
 }
 
+impl RunState {
+    /// Of a store that no portcullis runs on.
+    fn of_idle(store: &Path) -> RunState {
+        match store::is_new(store) {
+            true => RunState::NotYet,
+            false => RunState::No,
+        }
+    }
+}
+
 /// The answer for programs.
 #[derive(serde::Serialize)]
 struct DoctorFacts<'a> {
@@ -100,10 +111,7 @@ struct DoctorFacts<'a> {
 async fn examine(config: &Config) -> anyhow::Result<(Enforcement, RunState)> {
     let silent = "a portcullis runs on this store but does not answer at its local socket";
     let Some(mut running) = Client::connect(&config.store).await.context(silent)? else {
-        let running = match store::engine_of(&config.store, None) {
-            Some(_) => RunState::No,
-            None => RunState::NotYet,
-        };
+        let running = RunState::of_idle(&config.store);
         let probed = probe(config).await;
         return Ok((
             probed.with_context(|| not_running(running).unwrap_or_default())?,
@@ -241,6 +249,7 @@ fn told(standing: &Enforcement, stored: &str, running: RunState) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -249,5 +258,15 @@ mod tests {
         assert!(told(RunState::Yes).starts_with("Server:"));
         assert!(told(RunState::No).starts_with("portcullis is NOT RUNNING"));
         assert!(told(RunState::NotYet).starts_with("portcullis was not started yet"));
+    }
+
+    #[test]
+    fn a_store_that_lost_the_files_of_its_engine_was_started_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let idle = |name: &str| RunState::of_idle(&folder.path().join(name));
+        assert_eq!(idle("none"), RunState::NotYet);
+        assert_eq!(idle(""), RunState::NotYet);
+        std::fs::write(folder.path().join("head"), "").unwrap();
+        assert_eq!(idle(""), RunState::No);
     }
 }

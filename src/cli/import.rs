@@ -115,12 +115,16 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
         (_, "") => lines.push(format!("{number} {text}.")),
         _ => lines.push(format!("{} {text}.", count(number, what))),
     };
+    let by_number =
+        |number, one: &'static str, more: &'static str| if number == 1 { one } else { more };
     let unasked = "of another portcullis left out; with --history they are taken, too, with all that they ban, exempt and lift";
     let there = tally.standing + tally.exempt + tally.known;
-    let recalled = would(
+    let stands = by_number(
+        tally.recalled,
+        "made elsewhere stands in the history now",
         "made elsewhere stand in the history now",
-        "made elsewhere would stand in the history",
     );
+    let recalled = would(stands, "made elsewhere would stand in the history");
     let older = "made elsewhere left out: something newer was decided here";
     add(tally.banned, "ban", would("began", "would begin"));
     add(
@@ -128,9 +132,14 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
         "ban",
         would("became longer", "would become longer"),
     );
-    let (endless, unknown) = ("of the bans have no end", &tally.unknown);
-    add(tally.endless, "", endless);
-    let text = format!("of the accounts are not on this server: {}", named(unknown));
+    let endless = by_number(tally.endless, "has", "have");
+    add(tally.endless, "", &format!("of the bans {endless} no end"));
+    let unknown = &tally.unknown;
+    let text = format!(
+        "of the accounts {} not on this server: {}",
+        by_number(unknown.number, "is", "are"),
+        named(unknown)
+    );
     add(unknown.number, "", &text);
     let no_trace = &tally.no_trace;
     let text = format!(
@@ -146,13 +155,12 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
         add(number, what, &text);
     }
     add(read.unasked, "decision", unasked);
-    add(there, "", "are here already");
+    let here = by_number(there, "is here already", "are here already");
+    add(there, "", here);
     add(tally.older, "decision", older);
-    add(
-        tally.refused.len(),
-        "",
-        would("were not taken", "would not be taken"),
-    );
+    let refused = tally.refused.len();
+    let not_taken = by_number(refused, "was not taken", "were not taken");
+    add(refused, "", would(not_taken, "would not be taken"));
     add(read.left_out.len(), "", "left out");
     add(read.bad.len(), "line", "cannot be read");
     if !tally.changes() {
@@ -343,4 +351,38 @@ fn tell(
         (true, false) => 1,
         (true, true) => 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_told_in_the_singular() {
+        let told = |number: usize| {
+            let tally = ImportTally {
+                recalled: number,
+                known: number,
+                endless: number,
+                unknown: NamedCount {
+                    number,
+                    first: Vec::new(),
+                },
+                ..ImportTally::default()
+            };
+            summary(Format::Portcullis, &Read::default(), &tally, false)
+        };
+        for (one, two) in [
+            (
+                "1 decision made elsewhere stands",
+                "2 decisions made elsewhere stand in",
+            ),
+            ("1 is here already", "2 are here already"),
+            ("1 of the bans has no end", "2 of the bans have no end"),
+            ("1 of the accounts is not", "2 of the accounts are not"),
+        ] {
+            assert!(told(1).contains(one), "{}", told(1));
+            assert!(told(2).contains(two), "{}", told(2));
+        }
+    }
 }

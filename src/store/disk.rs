@@ -47,6 +47,12 @@ pub fn engine_of(path: &Path, asked: Option<EngineKind>) -> Option<EngineKind> {
     there.map(|(kind, _)| kind).or(asked)
 }
 
+/// Whether nothing was ever stored in a folder, found without changing it: it is empty or not there. One that cannot be
+/// read is not new.
+pub fn is_new(path: &Path) -> bool {
+    !which::has_files(path).unwrap_or(true)
+}
+
 /// A log, an outbox and their files in one folder. It is closed when dropped.
 #[derive(Debug)]
 pub struct Store {

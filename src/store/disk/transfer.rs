@@ -96,7 +96,7 @@ pub fn move_store(
 ) -> Result<MovedStore, MoveFault> {
     let path = || store.to_path_buf();
     // A folder that cannot be read is named by what follows.
-    if !which::has_files(store).unwrap_or(true) {
+    if super::is_new(store) {
         return Err(MoveFault::NoStore(path()));
     }
     let owner = fs::metadata(store).map_or(uzers::get_effective_uid(), |store| store.uid());
