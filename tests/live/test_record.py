@@ -1,5 +1,6 @@
 """The record in the user's private storage: what it contains, what it never contains, and races for it."""
 
+import pathlib
 import re
 import threading
 import time
@@ -259,3 +260,53 @@ def test_nobody_turns_bans_off_by_registering_the_name_that_was_probed(site, ser
     finally:
         site.bot.change(admins=admins, hook={"hosts": []})
         site.bot.restart()
+
+
+@pytest.fixture
+def new_cookie(site, server):
+    """The server gets another Erlang cookie while portcullis is away. Only a server that tells nobody whether a hash is
+    right needs portcullis' copy to be new as well.
+    """
+    old, copy = server.cookie, pathlib.Path(site.bot.settings["record"]["ejabberd_cookie_file"])
+
+    def change(cookie, copied):
+        site.bot.stop()
+        server.change_cookie(cookie)
+        if copied:
+            copy.chmod(0o600)
+            copy.write_text(cookie)
+            copy.chmod(0o400)
+
+    yield lambda: change("ANOTHERCOOKIEOFTHELAB", server.version == "24.12")
+    change(old, copied=True)
+    site.bot.start()
+
+
+@pytest.mark.only("ejabberd")
+def test_records_from_before_a_new_cookie_are_rewritten_and_forged_ones_too(new_cookie, site, server, fresh):
+    quiet, forger = fresh(), fresh()
+    for user in (quiet, forger):
+        ban(site, server.jid(user), "3d cookie")
+        must_be_refused(server, user, "cookie")
+    new_cookie()
+    for user in (quiet, forger):
+        assert logs_in(server, user), "the server accepts no hash from before"
+    record = re.search("<banned .*</banned>", server.record(forger)).group()
+    forged = re.sub(r"(<hash>g20AAAAg)[^<]{8}", r"\1AAAAAAAA", record)
+    assert forged != record, record
+    store(RawClient(server, forger).login(), forged)
+    before = {user: server.record(user) for user in (quiet, forger)}
+    site.bot.start()
+
+    def is_rewritten(user):
+        record = server.record(user)
+        # In between, the server's own record may stand there, without our reason.
+        return "seal=" in record and record != before[user]
+
+    for user in (quiet, forger):
+        wait.until(lambda user=user: is_rewritten(user), 30, what="the record is rewritten")
+        must_be_refused(server, user, "cookie")
+    wait.until(lambda: "hash that the server does not accept" in site.bot.log_since_start(), 10)
+    unsure = "which this server lets nobody check" if server.version == "24.12" else "does not hold the cookie"
+    says = site.bot.run("doctor").stdout
+    assert unsure in says, says

@@ -191,9 +191,7 @@ class Ejabberd(Server):
             for sub in ("spool", "logs", "home"):
                 (self.path / sub).mkdir()
             self._certificate()
-            cookie = self.path / "home" / ".erlang.cookie"
-            cookie.write_text(COOKIE)
-            cookie.chmod(0o400)
+            self._write_cookie()
         self.write_config()
         self._own()
         began = time.time()
@@ -269,6 +267,12 @@ class Ejabberd(Server):
         if self.root:
             return ["chroot", "--userspec=ejabberd:ejabberd", self.root]
         return ["setpriv", "--reuid=ejabberd", "--regid=ejabberd", "--init-groups"]
+
+    def _write_cookie(self):
+        cookie = self.path / "home" / ".erlang.cookie"
+        cookie.unlink(missing_ok=True)
+        cookie.write_text(self.cookie)
+        cookie.chmod(0o400)
 
     def _own(self):
         passwd = (self.root or pathlib.Path("/")) / "etc/passwd"
@@ -376,6 +380,13 @@ class Ejabberd(Server):
     def restore_rights(self):
         """The component is granted its rights again when it next connects."""
         self.restart()
+
+    def change_cookie(self, cookie):
+        """Restarts with another Erlang cookie."""
+        self.stop()
+        self.cookie = cookie
+        self._write_cookie()
+        self.start()
 
     def log(self):
         parts = [self.path / "logs" / "ejabberd.log", self.path / "stdout.log"]
