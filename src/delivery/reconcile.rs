@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Delivery;
-use super::ports::Recorded;
+use super::ports::{Enforcement, Finding, RecordState, Recorded};
 use crate::core::{
     Account, Action, Actor, Ban, BanId, BanOrder, BanRuling, EntryPoint, Order, Origin, Role,
     Ruling, Subject, Term,
@@ -25,10 +27,14 @@ const AT_ONCE: usize = 4;
 /// Minimum time between two records, because the server has other work.
 const PACE: Duration = Duration::from_millis(10);
 
-/// Runs a round every `every` while the server answers, until told to stop.
+/// Runs a round at the start of each connection and every `every` while the server answers, until told to stop; one more
+/// at once when a record turns out to have a hash that the server does not accept, because then no other record bans
+/// anybody either.
 pub(super) async fn run(delivery: Arc<Delivery>, every: Duration, stop: CancellationToken) {
     let mut standing = delivery.server.standing();
+    let mut is_extra = false;
     loop {
+        let mut findings = delivery.server.findings();
         let is_there = {
             let standing = standing.borrow_and_update();
             standing.linked && standing.probed
@@ -46,14 +52,37 @@ pub(super) async fn run(delivery: Arc<Delivery>, every: Duration, stop: Cancella
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(every) => {}
+                () = tokio::time::sleep(every) => is_extra = false,
+                // Not after an extra round: a record that cannot be put right would begin them for ever.
+                () = refused_hash(&mut findings), if !is_extra => is_extra = true,
+                // The server may have been restarted with another cookie.
+                () = disconnected(&mut standing) => {}
             }
         } else {
+            is_extra = false;
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = standing.changed() => if changed.is_err() { return },
             }
         }
+    }
+}
+
+/// Waits until a record is found whose hash the server does not accept; possibly for ever.
+async fn refused_hash(findings: &mut broadcast::Receiver<Finding>) {
+    loop {
+        match findings.recv().await {
+            Ok(found) if found.found == RecordState::Refused => return,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// Waits until there is no connection; possibly for ever.
+async fn disconnected(standing: &mut watch::Receiver<Arc<Enforcement>>) {
+    if standing.wait_for(|now| !now.linked).await.is_err() {
+        std::future::pending().await
     }
 }
 

@@ -253,3 +253,23 @@ async fn a_record_of_another_host_is_lifted_by_the_role_held_there() {
     assert!(said.contains("It was lifted."), "{said}");
     assert_eq!(server.done(), ["free eve@a.example"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_new_connection_begins_a_round_at_once() {
+    let world = World::new(FakeServer::new(true));
+    world.ban("a@example.org", Some("1d")).await;
+    world.settled("a@example.org").await;
+    let stop = CancellationToken::new();
+    let patrol = tokio::spawn(Arc::clone(&world.delivery).reconcile(EVERY, stop.clone()));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let before = world.server.done().len();
+    let changed = subject("a@example.org");
+    world.server.changed.lock().unwrap().push(changed);
+    for linked in [false, true] {
+        world.server.set_linked(linked);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+    stop.cancel();
+    patrol.await.unwrap();
+    assert_eq!(world.server.done()[before..], ["ban #1 a@example.org"]);
+}

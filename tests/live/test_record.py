@@ -284,18 +284,19 @@ def new_cookie(site, server):
 
 @pytest.mark.only("ejabberd")
 def test_records_from_before_a_new_cookie_are_rewritten_and_forged_ones_too(new_cookie, site, server, fresh):
-    quiet, forger = fresh(), fresh()
-    for user in (quiet, forger):
+    quiet, forger = [fresh() for _ in range(3)], fresh()
+    everybody = [*quiet, forger]
+    for user in everybody:
         ban(site, server.jid(user), "3d cookie")
         must_be_refused(server, user, "cookie")
     new_cookie()
-    for user in (quiet, forger):
+    for user in everybody:
         assert logs_in(server, user), "the server accepts no hash from before"
     record = re.search("<banned .*</banned>", server.record(forger)).group()
     forged = re.sub(r"(<hash>g20AAAAg)[^<]{8}", r"\1AAAAAAAA", record)
     assert forged != record, record
     store(RawClient(server, forger).login(), forged)
-    before = {user: server.record(user) for user in (quiet, forger)}
+    before = {user: server.record(user) for user in everybody}
     site.bot.start()
 
     def is_rewritten(user):
@@ -303,7 +304,7 @@ def test_records_from_before_a_new_cookie_are_rewritten_and_forged_ones_too(new_
         # In between, the server's own record may stand there, without our reason.
         return "seal=" in record and record != before[user]
 
-    for user in (quiet, forger):
+    for user in everybody:
         wait.until(lambda user=user: is_rewritten(user), 30, what="the record is rewritten")
         must_be_refused(server, user, "cookie")
     wait.until(lambda: "hash that the server does not accept" in site.bot.log_since_start(), 10)
