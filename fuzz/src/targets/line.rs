@@ -50,6 +50,13 @@ fn keeps_every_word(spec: &Spec, rest: &str, values: &Values) {
     if takes_all && said.len() > 1 {
         said.remove(0);
     }
+    // Read as one word, whatever its case.
+    for word in said
+        .iter_mut()
+        .filter(|word| takes_all && word.eq_ignore_ascii_case("all"))
+    {
+        *word = "all";
+    }
     let kept = spec
         .fields
         .iter()

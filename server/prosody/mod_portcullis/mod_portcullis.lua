@@ -480,6 +480,7 @@ sync.on_catch_up(recheck_sessions);
 -- What is stored may be older than the state it would be said to be: the first sync asks for the whole set.
 local function read_storage()
 	storage.read_all(settings.max_held);
+	sync.known = storage.get("@state");
 	clock.skew = tonumber((storage.get("@clock") or {}).skew) or 0;
 	known.from_list(storage.get("@known") or {});
 	reports.restore(away.read_all());

@@ -51,7 +51,9 @@ end
 -- `beside`: returns the names of other modules that refuse logins by counting failures, or nil.
 return function (settings, component, clock, bans, storage, reports, health, beside)
 	-- epoch, seq: which state of portcullis the held bans are; nil until a whole set has been taken.
-	local sync = { epoch = nil, seq = nil };
+	-- known: the last such state before a restart. The bans that were stored may be older, so it is told, which shows
+	-- portcullis that its store was put back to an older copy, and no sync goes on from it.
+	local sync = { epoch = nil, seq = nil, known = nil };
 
 	-- Catching up ---------------------------------------------------------------------------------------------------
 
@@ -126,6 +128,7 @@ return function (settings, component, clock, bans, storage, reports, health, bes
 			if set then take_whole(set); end
 			sync.epoch, sync.seq = epoch, seq;
 			storage.write_soon();
+			storage.set("@state", { epoch = epoch, seq = seq });
 			running = false;
 			caught_up();
 			if again then again = false; start(); end
@@ -198,9 +201,10 @@ return function (settings, component, clock, bans, storage, reports, health, bes
 			module:set_status("warn", ("portcullis is not connected; %d bans are held"):format(bans.count));
 			return;
 		end
+		local state = sync.epoch and sync or sync.known or {};
 		component.request("set", st.stanza("hello", {
 			xmlns = xmlns_hook, software = "prosody", version = prosody.version, module = settings.version, node = "prosody@"..host;
-			epoch = sync.epoch, seq = sync.epoch and ("%d"):format(sync.seq) or nil, bans = ("%d"):format(bans.count), health = describe(health);
+			epoch = state.epoch, seq = state.epoch and ("%d"):format(state.seq) or nil, bans = ("%d"):format(bans.count), health = describe(health);
 			beside = beside();
 			now = datetime.datetime(time_now());
 		}), ANSWER_TIMEOUT, function (reply)

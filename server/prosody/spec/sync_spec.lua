@@ -81,6 +81,17 @@ describe("sync", function ()
 		assert.is_false(sync.announced("e", "2"));
 	end);
 
+	it("tells the state from before a restart, and asks for the whole set", function ()
+		local sync, component = new_sync({ false, page({ epoch = "e", seq = "3", fresh = "true" }, { "a@example.org" }) });
+		sync.known = { epoch = "e", seq = 7 };
+		sync.hello();
+		assert.same({ "e", "7" }, { component.requests[1].attr.epoch, component.requests[1].attr.seq });
+		sync.announced("e", "3");
+		local asked = component.requests[#component.requests];
+		assert.same({ "sync", nil }, { asked.name, asked.attr.since });
+		assert.same({ epoch = "e", seq = 3 }, stored["@state"]);
+	end);
+
 	it("keeps the old set if a new one breaks off", function ()
 		local sync = new_sync({ page({ epoch = "e", seq = "1", more = "true", fresh = "true" }, { "a@example.org" }), false });
 		held.add(bans, { kind = "account", subject = "old@example.org" }, 3);

@@ -145,7 +145,8 @@ def test_after_a_restart_the_whole_set_is_fetched_again(server, portcullis):
     again = FakeComponentOnProsody(server)
     again.carry_on(portcullis)
     again.connect().settled()
-    assert "epoch" not in again.syncs[0] and "since" not in again.syncs[0] and "epoch" not in again.hellos[0]
+    assert "epoch" not in again.syncs[0] and "since" not in again.syncs[0]
+    assert (again.hellos[0]["epoch"], again.hellos[0]["seq"]) == (again.epoch, str(again.seq)), "what it knew before"
     again.close()
     holds(server)
     again.connect()

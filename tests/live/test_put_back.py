@@ -1,0 +1,91 @@
+"""A store that was put back to an older copy, on real servers with the hook module: it is noticed every time, whatever
+was decided since, and whether the server or portcullis went down and how. No ban number is given twice.
+"""
+
+import os
+import random
+import re
+import shutil
+import time
+
+import pytest
+
+import lab
+from lab import wait
+from lab.guarded_server import GuardedServer, address
+from lab.require import need
+
+ROUNDS = int(os.environ.get("PORTCULLIS_ROUNDS") or 4)
+NOTICED = "the store was put back to an older copy"
+
+
+def pytest_generate_tests(metafunc):
+    asked = metafunc.config.getoption("server") or os.environ.get("PORTCULLIS_SERVERS", "").split()
+    metafunc.parametrize("site", asked or list(lab.SERVERS), indirect=True)
+
+
+@pytest.fixture
+def site(request):
+    need(request.param)
+    one = GuardedServer(lab.SERVERS[request.param](module=True), exempt={"loopback": False})
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def chance():
+    seed = int(os.environ.get("PORTCULLIS_SEED") or time.time())
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
+def number(said):
+    return int(re.search(r"#(\d+)", said).group(1))
+
+
+def decide(site, chance, banned):
+    """One decision that a module learns of; returns the number of the ban, or 0 for an un-ban."""
+    what = chance.choice(["ban", "ban", "unban", "account"])
+    if what == "unban" and banned:
+        site.bot.run("unban", banned.pop(), "--yes")
+        return 0
+    subject = site.server.jid(site.new_user()) if what == "account" else address()
+    said = site.bot.run("ban", subject, "1d", "--yes").stdout
+    if what != "account":
+        banned.append(subject)
+    return number(said)
+
+
+def test_every_older_copy_is_noticed(site, chance, tmp_path):
+    banned, given = [], 0
+    store = site.bot.path / "store"
+    for turn in range(ROUNDS):
+        for _ in range(chance.randrange(1, 4)):
+            given = max(given, decide(site, chance, banned))
+        site.bot.stop()
+        copy = tmp_path / f"copy-{turn}"
+        shutil.copytree(store, copy, copy_function=shutil.copy2, ignore=shutil.ignore_patterns("*.sock"))
+        site.bot.start()
+        site.wait_hello()
+        kept = list(banned)
+        for _ in range(chance.randrange(1, 4)):
+            given = max(given, decide(site, chance, banned))
+        time.sleep(chance.choice([1, 2]))  # the module hears of it
+        how = chance.choice(["stop", "kill9"])
+        getattr(site.bot, how)()
+        server = chance.choice(["runs", "runs", "restarts", "killed"])
+        if server != "runs":
+            site.server.kill9() if server == "killed" else site.server.stop()
+        shutil.rmtree(store)
+        shutil.copytree(copy, store, copy_function=shutil.copy2)
+        if server != "runs":
+            site.server.start()
+        print(f"turn {turn}: {how}, the server {server}")
+        site.bot.start()
+        site.wait_hello()
+        wait.until(lambda: NOTICED in site.bot.log_since_start(), 15, what=f"turn {turn}: {NOTICED}")
+        banned = kept
+        said = site.bot.run("ban", address(), "1d", "--yes").stdout
+        assert number(said) > given, said
+        given = number(said)
+        assert site.bot.run("status").stdout.count("OLDER STORE") == 1
