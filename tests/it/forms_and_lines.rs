@@ -20,7 +20,7 @@ async fn a_ban_by_chat_says_what_happened_and_how_to_undo_it() {
         bot.chat(ADMIN, "ban Spam@Example.org/phone 3d spam in rooms")
             .await,
         "Banned #1 spam@example.org until 2026-11-25 04:00 UTC (3 days): spam in rooms.\n\
-         Their sessions were ended.\nUndo: undo #1"
+         The server refuses them, and no session is open.\nUndo: undo #1"
     );
     assert_eq!(bot.world.server.done(), ["ban #1 spam@example.org"]);
     assert_eq!(
@@ -65,7 +65,7 @@ async fn several_subjects_have_a_line_each_and_duplicates_are_one() {
             "ban a@example.org, b@example.org A@example.org 203.0.113.7 1h flood"
         )
         .await,
-        "3 of 3 done.\n2 of 3: Their sessions were ended.\n\
+        "3 of 3 done.\n2 of 3: The server refuses them, and no session is open.\n\
          1 of 3: Stored and checked, but on this server only the hook module can enforce address bans; it is not installed.\n\
          Banned #1 a@example.org until 2026-11-22 05:00 UTC (1 hour): flood.\n\
          Banned #2 b@example.org until 2026-11-22 05:00 UTC (1 hour): flood.\n\
@@ -431,7 +431,7 @@ async fn a_form_is_filled_in_and_done_once() {
     assert_eq!(actions(&done), "");
     assert_eq!(
         note(&done),
-        "2 of 2 done. Their sessions were ended. Undo: undo #1 #2"
+        "2 of 2 done. The server refuses them, and no session is open. Undo: undo #1 #2"
     );
     assert_eq!(
         bot.command_fault(ADMIN, &go, &filled).await,

@@ -109,7 +109,7 @@ async fn the_answer_to_undo_says_what_was_undone_and_the_state_now() {
         bot.chat(ADMIN, "undo #1").await,
         "Undone: undo #1 x@example.org, by admin@example.org 2026-11-22 04:01 UTC.\n\
          As before, x@example.org is banned: #1 until 2026-11-25 04:00 UTC (3 days): spam.\n\
-         Their sessions were ended.\nUndo: undo #1"
+         The server refuses them, and no session is open.\nUndo: undo #1"
     );
     let show = bot.chat(ADMIN, "show #1").await;
     says(

@@ -183,7 +183,7 @@ impl TargetResult {
             ServerWork::Hold => phrases::held(subject, settled, &standing, false),
             ServerWork::Release => {
                 let is_clear = self.beside.as_ref().is_some_and(Beside::is_clear);
-                phrases::released(subject, settled, is_clear)
+                phrases::released(subject, settled, &standing, is_clear)
             }
         })
     }

@@ -95,6 +95,10 @@ pub(crate) const ENFORCED: &str = "The server enforces it.";
 /// The server knows that a ban of ours is over; nothing more is promised.
 pub(crate) const RELEASED: &str = "The server knows that this ban is over.";
 
+/// Nothing on the server enforced a ban that is over.
+pub(crate) const NEVER_ENFORCED: &str =
+    "No hook module enforced it, so nothing changes on the server.";
+
 /// The subject, which is not an account, is let in again.
 pub(crate) const LET_IN: &str = "It is let in again.";
 
@@ -110,7 +114,7 @@ pub(crate) fn held(
         (Settled::Pending(why), _) => return (Grade::Warning, not_yet(why.as_deref())),
         (Settled::Done(Held::NeedsModule), _) => return (Grade::Warning, needs_module(subject)),
         (Settled::Done(Held::Enforced), Subject::Account(_)) if began => {
-            "Their sessions were ended."
+            "The server refuses them, and no session is open."
         }
         (Settled::Done(Held::Enforced), Subject::Account(_)) => "The server refuses them.",
         (Settled::Done(Held::Enforced), _) => ENFORCED,
@@ -120,9 +124,16 @@ pub(crate) fn held(
 
 /// What the server did about the end of a ban. `is_free`: nothing else of portcullis or of the server itself refuses
 /// the subject, as far as both know; only then it is promised.
-pub(crate) fn released(subject: &Subject, settled: &Settled, is_free: bool) -> (Grade, String) {
+pub(crate) fn released(
+    subject: &Subject,
+    settled: &Settled,
+    standing: &Enforcement,
+    is_free: bool,
+) -> (Grade, String) {
+    let is_account = matches!(subject, Subject::Account(_));
     let text = match (settled, subject) {
         (Settled::Pending(why), _) => return (Grade::Warning, not_yet(why.as_deref())),
+        (Settled::Done(_), _) if standing.level < 2 && !is_account => NEVER_ENFORCED,
         (Settled::Done(_), _) if !is_free => RELEASED,
         (Settled::Done(_), Subject::Account(_)) => "They can log in again.",
         (Settled::Done(_), _) => LET_IN,
@@ -405,9 +416,11 @@ pub(crate) fn lifted_from_record(
     account: &Account,
     recorded: &Recorded,
     settled: &Settled,
+    standing: &Enforcement,
     is_free: bool,
 ) -> (Grade, String) {
-    let (grade, server) = released(&Subject::Account(account.clone()), settled, is_free);
+    let subject = Subject::Account(account.clone());
+    let (grade, server) = released(&subject, settled, standing, is_free);
     let what = in_a_record(recorded);
     let text = match settled {
         Settled::Done(_) => format!(

@@ -1,7 +1,9 @@
 //! Sentences about the state of the server.
 
 use crate::command::front::RoomTrouble;
-use crate::command::phrases::{ENFORCED, LET_IN, NAMED, RELEASED, clean, count, named, sentence};
+use crate::command::phrases::{
+    ENFORCED, LET_IN, NAMED, NEVER_ENFORCED, RELEASED, clean, count, named, sentence,
+};
 use crate::core::time::in_words;
 use crate::delivery::ports::{Enforcement, Gap, Task};
 use crate::engine::ClockJump;
@@ -155,6 +157,9 @@ pub(crate) fn shared<'a>(sentences: impl Iterator<Item = &'a str>, all: usize) -
                 (1, one) => one,
                 (_, LET_IN) => "They are let in again.",
                 (_, ENFORCED) => "The server enforces them.",
+                (_, NEVER_ENFORCED) => {
+                    "No hook module enforced them, so nothing changes on the server."
+                }
                 (_, RELEASED) => "The server knows that these bans are over.",
                 (_, same) => same,
             };

@@ -150,7 +150,9 @@ async fn lift_record(
         .await;
     let subject = Subject::Account(account.clone());
     let beside = Beside::of(&subject, context).await;
-    let (grade, text) = phrases::lifted_from_record(&account, &found, &settled, beside.is_clear());
+    let standing = context.delivery.server().standing().borrow().clone();
+    let is_free = beside.is_clear();
+    let (grade, text) = phrases::lifted_from_record(&account, &found, &settled, &standing, is_free);
     let said = Said::graded(grade, text).with(beside.lines(&subject));
     Some((account, said))
 }
