@@ -364,11 +364,16 @@ end
 module:wrap_event("stanza/iq/"..xmlns_legacy..":query", function (handlers, event_name, event)
 	local session, stanza = event.origin, event.stanza;
 	local query = stanza.tags[1];
-	local username, password = query:get_child_text("username"), query:get_child("password");
 	-- mod_legacyauth does not look at the type of the stanza.
-	if session.type ~= "c2s_unauthed" or not (username and password) then
-		return handlers(event_name, event);
+	if session.type ~= "c2s_unauthed" then return handlers(event_name, event); end
+	for _, field in ipairs(query.tags) do
+		if field.tags[1] then -- a name or password is text; what is read of one with an element in it is not known here
+			session.send(st.error_reply(stanza, "modify", "bad-request"));
+			return true;
+		end
 	end
+	local username, password = query:get_child_text("username"), query:get_child("password");
+	if not (username and password) then return handlers(event_name, event); end
 	local account = account_of(usernames.normalise(username));
 	session.portcullis_attempt = { account = account, mechanism = xmlns_legacy };
 	local refusal = checks.check(session, account, xmlns_legacy, "decides");

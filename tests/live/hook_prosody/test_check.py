@@ -258,6 +258,27 @@ def test_authentication_without_sasl_is_checked_and_reported(server, portcullis,
     assert "<policy-violation" in c.wait_closed()
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "<username>{0}<x xmlns='a'/></username><password>{1}</password>",
+        "<username><x xmlns='a'/>{0}</username><password>{1}</password>",
+        "<username>{0}</username><password>{1}<x xmlns='a'/></password>",
+        "<username/><username>{0}</username><password>{1}</password>",
+    ],
+)
+def test_a_name_without_sasl_that_is_no_text_logs_nobody_in(server, portcullis, fields):
+    """No such login is looked at without a question, and none of them is a fault of the server."""
+    portcullis.decide = lambda account, address, m: portcullis.refuse() if account else "allow"
+    c = RawClient(server, "bob")
+    fields = fields.format(c.user, c.pw)
+    reply = c.iq(
+        "l", f"<iq type='set' id='l'><query xmlns='jabber:iq:auth'>{fields}<resource>old</resource></query></iq>"
+    )
+    assert "<bad-request" in reply or "not-authorized" in reply, reply
+    assert portcullis.outcomes("bob@localhost") == []
+
+
 @pytest.mark.parametrize("pw", ["pw-alice", "wrong"])
 @pytest.mark.parametrize("extra", ["{}<x xmlns='a'/>", "<x xmlns='a'/>{}"], ids=["after", "before"])
 def test_an_element_in_a_sasl_message_hides_no_name(server, portcullis, pw, extra):
