@@ -30,8 +30,9 @@ from lab.guarded_server import (
     with_shipped_rules,
     wrong,
 )
+from lab.odd_logins import ODD_LOGINS
 from lab.require import need
-from lab.sasl import REPLY
+from lab.sasl import REPLY, plain
 
 
 def pytest_generate_tests(metafunc):
@@ -93,6 +94,29 @@ def test_all_tries_on_one_kept_stream_are_counted_like_any(site):
     saw(looked_at=f"{ends.count('wrong')} of {len(ends)}", streams=streams)
     assert ends[:PAIR] == ["wrong"] * PAIR and set(ends[PAIR:]) == {"refused"}
     assert site.try_login(victim, address()) == "in"
+
+
+@pytest.mark.parametrize("odd", ODD_LOGINS)
+def test_a_login_that_no_client_writes_is_counted_like_any(site, odd):
+    """Whatever logs somebody in with the right password is refused after the same number of guesses."""
+    [victim], guesser = site.new_users(1), address()
+
+    def try_(pw, source):
+        client = RawClient(site.server, victim, None, source)
+        if not client.refused_at_start:
+            login = ODD_LOGINS[odd](plain(victim, pw), plain(f"nobody-{victim}", wrong()))
+            client.send(login + "</stream:stream>")
+            client.wait_closed()
+        client.close()
+        return client.text
+
+    said = [try_(wrong(), guesser) for _ in range(3 * PAIR)]
+    # The last answer is that to the password of the victim.
+    seen = sum("<not-authorized" in one.rpartition("<failure")[2] for one in said)
+    after, elsewhere = ("<success" in try_(password(victim), source) for source in (guesser, address()))
+    saw(looked_at=seen, right_password_after_them=after, a_login_at_all=elsewhere)
+    assert not any("<success" in one for one in said)
+    assert not after and (not elsewhere or seen <= PAIR)
 
 
 def test_streams_opened_before_the_ban_are_refused_at_the_check(site):

@@ -6,7 +6,8 @@ import uuid
 import pytest
 
 from lab.clients.stream import Stream
-from lab.sasl import b64
+from lab.odd_logins import ODD_LOGINS
+from lab.sasl import b64, plain
 
 TEXT = "You are banned until 2030-01-01 12:00 UTC: spam & more"
 
@@ -172,6 +173,15 @@ def test_a_banned_account_is_refused_before_its_password_is_looked_at(way, compo
     login = component.reported(account="alice@localhost", outcome="refused", mechanism=way.mechanism)
     assert login["reason"] == TEXT
     assert not [x for x in component.logins if x["outcome"] == "failure" and x["mechanism"] == way.mechanism]
+
+
+@pytest.mark.parametrize("odd", ODD_LOGINS)
+def test_a_banned_account_does_not_come_in_by_a_login_that_no_client_writes(component, open_stream, pw, odd):
+    component.ban("alice@localhost", text=TEXT)
+    s = open_stream(frm="alice@localhost" if "sasl2" in odd else None)
+    s.send(ODD_LOGINS[odd](plain("alice", pw("alice")), plain("bob", "wrong")) + "</stream:stream>")
+    s.rest()
+    assert "<success" not in s.text, s.text
 
 
 def test_a_banned_address_is_refused_at_the_start_with_the_text(component, open_stream, ej, pw):

@@ -10,6 +10,7 @@ import pytest
 from lab import wait
 from lab.clients.raw_client import RawClient
 from lab.fake_component import NS, FakeComponentOnProsody
+from lab.odd_logins import ODD_LOGINS
 from lab.sasl import REPLY, SASL, b64, plain
 
 COMPONENT, HOST = "portcullis.localhost", "localhost"
@@ -292,6 +293,15 @@ def test_an_element_in_a_sasl_message_hides_no_name(server, portcullis, pw, extr
     assert "<malformed-request" in c.until(REPLY)
     assert "success" in c.auth("PLAIN"), "the stream is as good as before"
     wait.until(lambda: portcullis.outcomes("alice@localhost") == ["success"])
+
+
+@pytest.mark.parametrize("odd", ODD_LOGINS)
+def test_a_banned_account_does_not_come_in_by_a_login_that_no_client_writes(server, portcullis, odd):
+    portcullis.decide = lambda account, address, m: portcullis.refuse() if account == "alice@localhost" else "allow"
+    c = RawClient(server, "alice", sender="alice@localhost" if "sasl2" in odd else None)
+    c.send(ODD_LOGINS[odd](plain("alice", c.pw), plain("bob", "wrong")) + "</stream:stream>")
+    c.wait_closed()
+    assert "<success" not in c.text, c.text
 
 
 def test_a_sasl_element_addressed_to_another_host_is_asked_all_the_same(server, portcullis):
