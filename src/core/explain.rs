@@ -37,6 +37,9 @@ pub struct Explanation {
     pub is_shared: bool,
     /// The count of every rule, in the order of the rules; those at zero are left out.
     pub counting: Vec<Counting>,
+    /// Until when failures do not count because a person un-banned the account, the source, or one at the other; `None`
+    /// if they count now.
+    pub grace_until: Option<Timestamp>,
 }
 
 /// The count of one rule for one subject.
@@ -114,6 +117,12 @@ pub fn explain(
             subject,
         })
     });
+    let login = match (account, place) {
+        (Some(account), Some(place)) => Some(Subject::Pair(account.clone(), place)),
+        (Some(account), None) => Some(Subject::Account(account.clone())),
+        (None, place) => place.map(Subject::network),
+    };
+    let clean = login.map(|login| clean_since(ledger, policy, &login, now));
     let exempt = |subject: Subject| exempt_by(ledger, policy, &subject, now);
     let at_place = place.and_then(|net| exempt(Subject::network(net)));
     let by_name = || account.and_then(|account| exempt(Subject::Account(account.clone())));
@@ -129,6 +138,8 @@ pub fn explain(
         accounts_there: address.map_or(0, |address| tracker.accounts_at(address)),
         is_shared: address.is_some_and(|address| tracker.is_shared(address)),
         counting: counting.collect(),
+        // A ban that has just begun makes what came before it clean, to the millisecond.
+        grace_until: clean.filter(|clean| clean.since(now) > Duration::from_secs(1)),
     }
 }
 
@@ -137,7 +148,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::core::actor::Actor;
-    use crate::core::event::{EventId, Seq};
+    use crate::core::event::{BanChange, Change, Event, EventId, Seq};
     use crate::core::{Attempt, Bounds, LoginOutcome, Proposal, Signal, judge};
 
     struct World {
@@ -259,6 +270,30 @@ mod tests {
         );
         world.attempts("203.0.113.7", 1);
         assert_eq!(world.look("203.0.113.7").bans[0].ordinal, 2, "and so it is");
+    }
+
+    #[test]
+    fn the_grace_after_an_un_ban_is_told_as_long_as_it_lasts() {
+        let mut world = World::new();
+        world.attempts("203.0.113.7", 5);
+        assert_eq!(world.look("203.0.113.7").grace_until, None, "banned");
+        let subject = Subject::parse("203.0.113.7").unwrap();
+        let change = Change::Ban(BanChange::Lifted {
+            reason: String::new(),
+        });
+        let (id, by, version) = (EventId::default(), Actor::clock(), Seq(world.seq));
+        let lifted = Event::decided(id, world.now, by, subject, version, change);
+        world.seq += 1;
+        world.ledger.fold(Seq(world.seq), &lifted);
+        let end = world.now.saturating_add(world.policy.rules.grace);
+        for whom in ["203.0.113.7", "a@example.org from 203.0.113.7"] {
+            assert_eq!(world.look(whom).grace_until, Some(end), "{whom}");
+        }
+        assert_eq!(world.look("203.0.113.8").grace_until, None);
+        world.attempts("203.0.113.7", 5);
+        assert_eq!(world.count("203.0.113.7", "address-failures"), "");
+        world.pass(301);
+        assert_eq!(world.look("203.0.113.7").grace_until, None);
     }
 
     #[test]

@@ -167,6 +167,7 @@ async fn told(
             .insert(0, text::counted(subject, times, counts));
         answer.lines.extend(phrases::nearest_limit(&after.counting));
         answer.rows.extend(phrases::counters(&after.counting));
+        answer.rows.extend(after.grace_until.map(phrases::grace));
     } else {
         answer.title = text::title(undo.len());
         answer.undo = Some(phrases::undo(&undo));

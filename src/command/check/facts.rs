@@ -53,6 +53,9 @@ pub(super) struct CheckFacts {
     /// The counts of the rules; those at zero are left out.
     #[serde(serialize_with = "fact")]
     pub(super) counters: Vec<Counting>,
+    /// Until when failures do not count, because of an un-ban.
+    #[serde(serialize_with = "fact")]
+    pub(super) grace_until: Option<Timestamp>,
 }
 
 impl CheckFacts {
@@ -103,6 +106,7 @@ impl CheckFacts {
             shared: explanation.is_shared,
             record,
             counters: explanation.counting,
+            grace_until: explanation.grace_until,
             subject,
         }
     }

@@ -50,6 +50,7 @@ pub(super) fn answer(facts: &CheckFacts) -> Answer {
         rows.push(Row::new("guard", "Guard", self::guard(guard)));
     }
     rows.extend(phrases::counters(&facts.counters));
+    rows.extend(facts.grace_until.map(phrases::grace));
     let grade = match facts.is_refused_by_server() {
         true => Grade::Warning,
         false => Grade::Good,

@@ -79,6 +79,12 @@ pub(crate) fn counters(counters: &[Counting]) -> Vec<Row> {
     Row::numbered("count", counters.iter().map(named))
 }
 
+/// Failures do not count until then.
+pub(crate) fn grace(until: Timestamp) -> Row {
+    let what = format!("failures before {until} do not count, because of an un-ban");
+    Row::new("grace", "Grace", what)
+}
+
 /// `3 of 5 failures within 10 minutes; at the limit 203.0.113.7 is banned for 30 minutes`
 fn counter(counting: &Counting) -> String {
     let Counting {

@@ -52,6 +52,9 @@ pub(super) struct ShowFacts {
     /// The counts of the rules; those at zero are left out.
     #[serde(serialize_with = "fact")]
     pub(super) counters: Vec<Counting>,
+    /// Until when failures do not count, because of an un-ban.
+    #[serde(serialize_with = "fact")]
+    pub(super) grace_until: Option<Timestamp>,
     /// Number of bans since the history was last forgotten.
     pub(super) times_banned: u32,
     /// The current private notes, newest first.
@@ -142,6 +145,7 @@ impl ShowFacts {
             server: is_at_work.then(|| OnServer::of(&subject, task, &standing)),
             record,
             counters: explanation.counting,
+            grace_until: explanation.grace_until,
             times_banned: past.bans,
             notes,
             events: entries,

@@ -54,6 +54,7 @@ pub(super) fn answer(facts: &ShowFacts) -> Answer {
     if !facts.counters.is_empty() {
         rows.extend(phrases::counters(&facts.counters));
     }
+    rows.extend(facts.grace_until.map(phrases::grace));
     let times = facts.times_banned.to_string();
     rows.push(Row::new("times", "Times banned", times));
     rows.extend(facts.notes.iter().map(|note| {
