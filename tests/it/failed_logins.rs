@@ -196,7 +196,8 @@ async fn check_explains_who_is_let_in_and_why() {
     says(
         &text,
         &[
-            "alice@example.org from 198.51.100.1 would be REFUSED.",
+            "portcullis would refuse alice@example.org from 198.51.100.1, but the server does NOT ENFORCE its ban.",
+            "only the hook module can enforce a guard",
             "guard of alice@example.org is up: #1 until",
             "To end it: unban guard of alice@example.org",
             "no known good pair",
@@ -228,7 +229,7 @@ async fn check_explains_who_is_let_in_and_why() {
     says(
         &text,
         &[
-            "would be REFUSED.",
+            "the server does NOT ENFORCE its ban.",
             "192.0.2.1 is banned: #2 until",
             "by the rule address-failures",
         ],
@@ -236,7 +237,7 @@ async fn check_explains_who_is_let_in_and_why() {
     let text = bot.chat(MODERATOR, "check alice@example.org").await;
     says(
         &text,
-        &["would be REFUSED from where it never logged in before"],
+        &["portcullis would refuse alice@example.org, but the server does NOT ENFORCE its ban."],
     );
     let text = bot.chat(MODERATOR, "check bob@example.org 127.0.0.1").await;
     says(&text, &["would be let in.", "Exempt: network 127.0.0.0/8"]);
@@ -252,7 +253,7 @@ async fn check_explains_who_is_let_in_and_why() {
     says(
         &note(&command),
         &[
-            "would be REFUSED.",
+            "the server does NOT ENFORCE its ban.",
             "198.51.100.0/24 is banned: #3",
             ", by admin@example.org: abuse.",
         ],

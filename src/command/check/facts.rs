@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::command::context::Context;
 use crate::command::parts::facts::fact;
 use crate::command::parts::login::{evidence, keep_out};
+use crate::command::parts::on_server::OnServer;
 use crate::command::parts::reach::visible;
 use crate::command::parts::server_side::{self, ServerReply};
 use crate::command::parts::settle::ASK_WAIT;
@@ -34,6 +35,10 @@ pub(super) struct CheckFacts {
     /// The ban that refuses it. Its number is 0 while it is in force in memory only.
     #[serde(serialize_with = "fact")]
     pub(super) ban: Option<Ban>,
+    /// What the server does about that ban.
+    pub(super) server: Option<OnServer>,
+    /// Whether the server refuses what that ban refuses; `None` without one.
+    pub(super) enforced: Option<bool>,
     /// What led to that ban, if a rule imposed it and the caller may see it.
     pub(super) evidence: Option<String>,
     /// Other active bans that concern the account or the source, newest first.
@@ -75,6 +80,9 @@ impl CheckFacts {
             .into_iter()
             .partition(|ban| Some(ban.id) == number);
         let ban = refuses.into_iter().next();
+        let server = ban
+            .as_ref()
+            .map(|ban| OnServer::about(&ban.subject, context));
         let evidence = match ban.as_ref().filter(|ban| rights.see(&ban.subject)) {
             Some(ban) => evidence(ban, context).await,
             None => None,
@@ -98,6 +106,8 @@ impl CheckFacts {
             let_in: refusing.is_none(),
             refused_by: refusing.map(|(_, by)| by),
             ban,
+            enforced: server.as_ref().map(|server| server.is_in_force(context)),
+            server,
             evidence,
             others,
             exempt_by: explanation.exempt,

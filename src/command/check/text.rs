@@ -15,12 +15,18 @@ pub(super) fn answer(facts: &CheckFacts) -> Answer {
     let title = match facts.let_in {
         true if facts.is_refused_by_server() => format!("Refused by the server itself: {subject}"),
         true => format!("Let in: {subject}"),
+        false if facts.enforced == Some(false) => format!("Banned, but not enforced: {subject}"),
         false => format!("Refused: {subject}"),
     };
     let mut lines = vec![verdict(facts)];
     let mut rows = Vec::new();
     if let Some(ban) = &facts.ban {
         lines.push(phrases::is_banned(ban, facts.at));
+        let unenforced = facts
+            .server
+            .as_ref()
+            .filter(|_| facts.enforced == Some(false));
+        lines.extend(unenforced.map(|server| server.sentence(&ban.subject)));
         lines.extend(facts.is_in_memory().then(|| String::from(IN_MEMORY)));
         lines.extend(phrases::meaning(&ban.subject));
         let evidence = facts.evidence.as_deref();
@@ -52,6 +58,7 @@ pub(super) fn answer(facts: &CheckFacts) -> Answer {
     rows.extend(phrases::counters(&facts.counters));
     rows.extend(facts.grace_until.map(phrases::grace));
     let grade = match facts.is_refused_by_server() {
+        _ if facts.enforced == Some(false) => Grade::Warning,
         true => Grade::Warning,
         false => Grade::Good,
     };
@@ -70,6 +77,9 @@ fn verdict(facts: &CheckFacts) -> String {
             format!("{subject} would be let in; its address may be refused.")
         }
         (None, _) => format!("{subject} would be let in."),
+        (Some(_), _) if facts.enforced == Some(false) => {
+            format!("portcullis would refuse {subject}, but the server does NOT ENFORCE its ban.")
+        }
         (Some(By::Guard), Subject::Account(_)) => {
             format!("{subject} would be REFUSED from where it never logged in before.")
         }

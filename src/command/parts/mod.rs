@@ -7,6 +7,7 @@ pub mod filter;
 pub(super) mod login;
 pub(super) mod many;
 pub(super) mod notes;
+pub(super) mod on_server;
 pub mod pages;
 pub mod reach;
 pub(super) mod results;

@@ -8,11 +8,12 @@ use crate::command::outcome::Reference;
 use crate::command::parts::facts::fact;
 use crate::command::parts::login::keep_out;
 use crate::command::parts::notes;
+use crate::command::parts::on_server::OnServer;
 use crate::command::parts::reach::visible;
 use crate::command::parts::server_side::{self, ServerReply};
 use crate::command::parts::settle::ASK_WAIT;
 use crate::core::{Ban, Counting, Past, Rights, Subject, Timestamp};
-use crate::delivery::ports::{Enforcement, Recorded, Task};
+use crate::delivery::ports::Recorded;
 use crate::journal::Entry;
 
 /// Maximum number of events and of notes, newest first.
@@ -66,27 +67,6 @@ pub(super) struct ShowFacts {
     pub(super) older: usize,
 }
 
-/// What the server does about a subject.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "kebab-case")]
-pub(super) enum OnServer {
-    /// The last change is not carried out yet.
-    Pending {
-        /// The unfinished work.
-        #[serde(serialize_with = "fact")]
-        task: Task,
-    },
-    /// The server enforces nothing (level 0), or is not connected.
-    NothingEnforced {
-        /// Whether there is a connection to the server; without one its level is not known.
-        linked: bool,
-    },
-    /// Only the hook module could enforce it, and it is not installed.
-    NeedsModule,
-    /// The server enforces it.
-    Enforced,
-}
-
 /// A current private note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct PrivateNote {
@@ -123,7 +103,6 @@ impl ShowFacts {
         let mut explanation = visible(explanation, rights);
         let own = ban.as_ref().map(|ban| ban.id);
         explanation.bans.retain(|other| Some(other.id) != own);
-        let standing = context.delivery.server().standing().borrow().clone();
         let record = match subject.account() {
             Some(account) => context.delivery.record_beyond(account, ASK_WAIT).await,
             None => None,
@@ -142,7 +121,7 @@ impl ShowFacts {
             beside,
             others: explanation.bans,
             exempt_by: explanation.exempt,
-            server: is_at_work.then(|| OnServer::of(&subject, task, &standing)),
+            server: is_at_work.then(|| OnServer::about(&subject, context)),
             record,
             counters: explanation.counting,
             grace_until: explanation.grace_until,
@@ -154,18 +133,6 @@ impl ShowFacts {
             ban,
             subject,
         })
-    }
-}
-
-impl OnServer {
-    fn of(subject: &Subject, task: Option<Task>, standing: &Enforcement) -> OnServer {
-        let Enforcement { level, linked, .. } = *standing;
-        match task {
-            Some(task) => OnServer::Pending { task },
-            None if level == 0 => OnServer::NothingEnforced { linked },
-            None if level < 2 && !matches!(subject, Subject::Account(_)) => OnServer::NeedsModule,
-            None => OnServer::Enforced,
-        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Sentences of `show`.
 
-use super::facts::{OnServer, ShowFacts};
+use super::facts::ShowFacts;
 use crate::command::outcome::{Answer, Grade, Row};
+use crate::command::parts::on_server::OnServer;
 use crate::command::parts::server_side::ServerReply;
 use crate::command::phrases::{self, clean, clean_lines, count};
 use crate::core::time::in_words;
-use crate::core::{Ban, Subject, Timestamp};
+use crate::core::{Ban, Timestamp};
 use crate::journal::Entry;
 
 /// The answer with these facts.
@@ -36,7 +37,7 @@ pub(super) fn answer(facts: &ShowFacts) -> Answer {
     let exempt = facts.exempt_by.as_deref();
     rows.extend(exempt.map(|by| Row::new("exempt", "Exempt", clean(by))));
     if let Some(server) = &facts.server {
-        let said = on_server(server, subject);
+        let said = server.sentence(subject);
         if matches!(
             server,
             OnServer::Pending { .. } | OnServer::NothingEnforced { .. }
@@ -89,18 +90,6 @@ fn terms(ban: &Ban, now: Timestamp) -> [Row; 5] {
         Row::new("by", "By", phrases::giver(&ban.by)),
         Row::new("origin", "Origin", ban.origin.to_string()),
     ]
-}
-
-fn on_server(server: &OnServer, subject: &Subject) -> String {
-    match (server, subject) {
-        (OnServer::Pending { task }, _) => {
-            format!("Not carried out yet: {}", phrases::task(task))
-        }
-        (OnServer::NothingEnforced { linked }, _) => phrases::nothing_enforced(*linked),
-        (OnServer::NeedsModule, _) => phrases::needs_module(subject),
-        (OnServer::Enforced, Subject::Account(_)) => String::from("The server refuses them."),
-        (OnServer::Enforced, _) => String::from(phrases::ENFORCED),
-    }
 }
 
 /// One event of the history, and its evidence.

@@ -144,9 +144,13 @@ ejabberd_cookie_file = "/etc/portcullis/erlang.cookie""#,
 pub(super) fn own_cookie() -> String {
     String::from(
         r#"Use the hook module: with it no hash needs to be written. Or give the server a cookie of real randomness, on every node
-of a cluster, and restart it:
+of a cluster. Stop ejabberd first: ejabberdctl does not reach it with another cookie than it was started with.
 
+systemctl stop ejabberd
 install -m 400 -o ejabberd -g ejabberd /dev/null /var/lib/ejabberd/.erlang.cookie
-head -c 24 /dev/urandom | base64 | tr -d '\n' > /var/lib/ejabberd/.erlang.cookie"#,
+head -c 24 /dev/urandom | base64 | tr -d '\n' > /var/lib/ejabberd/.erlang.cookie
+systemctl start ejabberd
+
+If portcullis has a copy of the cookie, copy it again and restart portcullis."#,
     )
 }
