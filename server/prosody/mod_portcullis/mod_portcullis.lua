@@ -374,7 +374,7 @@ module:wrap_event("stanza/iq/"..xmlns_legacy..":query", function (handlers, even
 	end
 	local username, password = query:get_child_text("username"), query:get_child("password");
 	if not (username and password) then return handlers(event_name, event); end
-	local account = account_of(usernames.normalise(username));
+	local account = account_of(usernames.normalise_node(username));
 	session.portcullis_attempt = { account = account, mechanism = xmlns_legacy };
 	local refusal = checks.check(session, account, xmlns_legacy, "decides");
 	if refusal then return refuse_legacy(session, stanza, account, refusal); end

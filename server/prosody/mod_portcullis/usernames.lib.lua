@@ -10,12 +10,15 @@ local host = module.host;
 local prep = stringprep.nodeprep;
 local saslprep = stringprep.saslprep;
 
--- The normalised username, or nil if it is empty or not allowed.
-local function normalise(text)
-	text = text and saslprep(text);
+-- The normalised username of XEP-0078, or nil if it is empty or not allowed. mod_legacyauth knows no SASLprep (RFC 4013), which
+-- makes another name of some (iota below a letter that has an accent, too).
+local function normalise_node(text)
 	text = text and prep(text);
 	return text and text ~= "" and text or nil;
 end
+
+-- The same of a SASL message.
+local function normalise(text) return normalise_node(text and saslprep(text)); end
 
 -- The same for a username or a JID of this host; nil for a JID of another host.
 local function normalise_jid(text)
@@ -55,4 +58,4 @@ local function in_message(session, mechanism, message)
 	return nil;
 end
 
-return { normalise = normalise, in_message = in_message };
+return { normalise_node = normalise_node, in_message = in_message };

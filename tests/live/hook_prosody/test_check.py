@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lab import wait
+from lab.accounts import password
 from lab.clients.raw_client import RawClient
 from lab.fake_component import NS, FakeComponentOnProsody
 from lab.odd_logins import ODD_LOGINS
@@ -278,6 +279,15 @@ def test_a_name_without_sasl_that_is_no_text_logs_nobody_in(server, portcullis, 
     )
     assert "<bad-request" in reply or "not-authorized" in reply, reply
     assert portcullis.outcomes("bob@localhost") == []
+
+
+def test_a_name_without_sasl_is_asked_about_as_the_server_reads_it(server, portcullis):
+    """Nodeprep alone makes `καί` of it, SASLprep before that `κάι`."""
+    typed, account = "κ\u1fb3\u0301", "καί@localhost"
+    server.add_user("καί")
+    assert "not-authorized" in legacy(RawClient(server, typed, "wrong"))
+    assert "result" in legacy(RawClient(server, typed, password("καί")))
+    wait.until(lambda: portcullis.outcomes(account) == ["failure", "success"])
 
 
 @pytest.mark.parametrize("pw", ["pw-alice", "wrong"])
