@@ -13,7 +13,10 @@ use super::{as_written, words};
 pub use super::account::Account;
 
 /// What a ban is about.
+///
+/// Read from bytes, it is normalised too: the index of active bans takes two networks that differ in host bits for one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "StoredSubject")]
 pub enum Subject {
     /// A bare JID.
     Account(Account),
@@ -27,6 +30,28 @@ pub enum Subject {
     /// The lockdown of an account under attack: `guard of alice@example.org`. It refuses sources without an earlier
     /// login to that account, and never its owner at the usual places.
     Guard(Account),
+}
+
+/// A subject as bytes have it, which may not be normalised.
+#[derive(Deserialize)]
+enum StoredSubject {
+    Account(Account),
+    Address(IpAddr),
+    Network(IpNet),
+    Pair(Account, IpNet),
+    Guard(Account),
+}
+
+impl From<StoredSubject> for Subject {
+    fn from(stored: StoredSubject) -> Self {
+        match stored {
+            StoredSubject::Account(account) => Subject::Account(account),
+            StoredSubject::Address(address) => Subject::address(address),
+            StoredSubject::Network(net) => Subject::network(net),
+            StoredSubject::Pair(account, net) => Subject::Pair(account, normal(net)),
+            StoredSubject::Guard(account) => Subject::Guard(account),
+        }
+    }
 }
 
 /// Separates the halves of a pair.
@@ -232,7 +257,7 @@ impl Subject {
     /// A network with its host bits cleared; IPv4-mapped IPv6 becomes IPv4, and a network of one address becomes that
     /// address.
     pub fn network(net: IpNet) -> Subject {
-        let net = fold_mapped(net).trunc();
+        let net = normal(net);
         if net.prefix_len() == net.max_prefix_len() {
             return Subject::address(net.addr());
         }
@@ -444,10 +469,47 @@ fn fold_mapped(net: IpNet) -> IpNet {
     }
 }
 
+/// A network as subjects have it: host bits cleared, IPv4-mapped IPv6 as IPv4.
+fn normal(net: IpNet) -> IpNet {
+    fold_mapped(net).trunc()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn bytes_that_are_not_normalised_are_read_as_what_they_mean() {
+        let account = Account::from_plain("a@example.org").unwrap();
+        let net = |text: &str| text.parse::<IpNet>().unwrap();
+        let cases = [
+            (
+                Subject::Network(net("2001:db8:0:0:68::/48")),
+                "2001:db8::/48",
+            ),
+            (
+                Subject::Network(net("::ffff:203.0.113.9/120")),
+                "203.0.113.0/24",
+            ),
+            (Subject::Network(net("203.0.113.7/32")), "203.0.113.7"),
+            (
+                Subject::Address("::ffff:203.0.113.7".parse().unwrap()),
+                "203.0.113.7",
+            ),
+            (
+                Subject::Pair(account, net("203.0.113.9/24")),
+                "a@example.org from 203.0.113.0/24",
+            ),
+        ];
+        for (stored, meant) in cases {
+            let bytes = postcard::to_stdvec(&stored).unwrap();
+            let read: Subject = postcard::from_bytes(&bytes).unwrap();
+            assert_eq!(read, Subject::parse(meant).unwrap());
+            let again = postcard::to_stdvec(&read).unwrap();
+            assert_eq!(postcard::from_bytes::<Subject>(&again), Ok(read));
+        }
+    }
 
     fn check(input: &str, expect: &str) {
         assert_eq!(
