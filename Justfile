@@ -175,7 +175,7 @@ _fuzz-build:
     @rustup run nightly rustc --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
     @cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
     @cp Cargo.lock fuzz/Cargo.lock
-    cargo +nightly fuzz build --sanitizer none --codegen-units 16
+    RUSTC_WRAPPER={{ quote(justfile_directory() / "fuzz/rustc.sh") }} cargo +nightly fuzz build --sanitizer none --codegen-units 16
 
 # Open the documentation of the source in your browser
 doc:
