@@ -1,6 +1,6 @@
 #!/bin/bash
 # The compiler of the fuzz build (RUSTC_WRAPPER): only our own crates are instrumented. libFuzzer then follows our branches and not
-# those of the XML parser, and runs more than twice as many inputs a second.
+# those of the XML parser, and runs nearly twice as many inputs a second.
 rustc=$1
 shift
 if [[ " $* " != *" --crate-name portcullis"* ]]; then

@@ -47,15 +47,11 @@ fn keeps_every_word(spec: &Spec, rest: &str, values: &Values) {
         .filter(|word| !is_option(word))
         .collect();
     let takes_all = at(Place::All).any(|field| values.line(field.name).is_some());
-    if takes_all && said.len() > 1 {
-        said.remove(0);
-    }
-    // Read as one word, whatever its case.
-    for word in said
-        .iter_mut()
-        .filter(|word| takes_all && word.eq_ignore_ascii_case("all"))
-    {
-        *word = "all";
+    match &mut said[..] {
+        // Alone it is read whatever its case.
+        [only] if takes_all && only.eq_ignore_ascii_case("all") => *only = "all",
+        [_, _, ..] if takes_all => drop(said.remove(0)),
+        _ => {}
     }
     let kept = spec
         .fields
