@@ -94,11 +94,11 @@ power-cut N="1500":
     @cargo build --locked
     @cd tests/live && PORTCULLIS_ROUNDS={{ N }} {{ python }} -m pytest test_power_cut.py -s
 
-# Flood a real server and portcullis at full size: 100,000 sessions, 200 strangers, 5 million sources (`just floods --server prosody-13`)
+# Flood a real server and the release build at full size: 100,000 sessions, 200 strangers, 5 million sources (`just floods --server prosody-13`)
 floods *ARGS:
     @{{ install }} client
-    @cargo build --locked
-    @cd tests/live && PORTCULLIS_FULL=1 {{ python }} -m pytest test_floods.py -s "$@"
+    @cargo build --release --locked
+    @cd tests/live && PORTCULLIS_FULL=1 PORTCULLIS_BIN={{ quote(justfile_directory() / "target/release/portcullis") }} {{ python }} -m pytest test_floods.py -s "$@"
 
 # Kill portcullis N times with SIGKILL while people work, and compare what was answered with what is in force
 kill N="1000" *ARGS="":

@@ -101,7 +101,8 @@ class Watch:
         )
         assert not self.faults, self.faults[:3]
         assert peak < MEMORY_MB
-        assert max(self.waits) < ANSWERED + max(self.own)
+        # The order and its answer both pass the server; what it answers itself passes once.
+        assert max(self.waits) < ANSWERED + 2 * max(self.own)
 
     def peak(self):
         """The highest resident memory since the beginning, in MB."""

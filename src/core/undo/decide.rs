@@ -1,5 +1,6 @@
 //! Undo of a subject's last change, by the person who made it or by an admin.
 
+use super::fold::exemption_since;
 use super::{UndoEntry, UndoKind, UndoRuling};
 use crate::core::actor::Role;
 use crate::core::bans::Ban;
@@ -20,6 +21,9 @@ pub(in crate::core) fn decide(case: &Case<'_>, change: Seq) -> Decision {
     case.permits_undo(entry)?;
     if let Some(ban) = entry.ban_before() {
         case.permits_return(ban)?;
+        if let Some(other) = exemption_since(case.ledger, entry, case.now) {
+            return Err(Refusal::Allowed(subject.clone(), other.to_string()).into());
+        }
     }
     alone(Change::Undone)
 }

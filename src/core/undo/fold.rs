@@ -6,9 +6,11 @@ use super::UndoRuling;
 use super::entry::{Before, UndoEntry, UndoKind};
 use crate::core::bans::{Ban, EndedBan};
 use crate::core::event::{Event, Seq};
+use crate::core::exemptions::Exemption;
 use crate::core::ledger::{Effect, Folded, Ledger};
 use crate::core::refusal::Refusal;
 use crate::core::subject::Subject;
+use crate::core::time::Timestamp;
 
 /// Adds the undo entry for a change that a person made to a subject.
 pub(in crate::core) fn keep(
@@ -58,10 +60,7 @@ pub(in crate::core) fn fold(ledger: &mut Ledger, seq: Seq, event: &Event) -> Fol
         if let Some(end) = ban.until.filter(|end| *end <= event.at) {
             return Err(Refusal::OverByNow(ban.id, end).into());
         }
-        // Refused if an exemption granted since covers the subject, unless this undo removes that exemption.
-        let covering = ledger.exemptions.covering(subject, event.at);
-        let since = covering.filter(|one| one.since != entry.at || one.by != *entry.by);
-        if let Some(other) = since.filter(|_| ledger.bans.of(subject).is_none()) {
+        if let Some(other) = exemption_since(ledger, &entry, event.at) {
             return Err(Refusal::Allowed(subject.clone(), other.to_string()).into());
         }
     }
@@ -92,13 +91,23 @@ pub(in crate::core) fn fold(ledger: &mut Ledger, seq: Seq, event: &Event) -> Fol
     Ok((ruling.into(), vec![Effect::Settle(subject.clone())]))
 }
 
+/// The exemption that keeps the subject from being banned again by the undo of its last change: one that covers it and is
+/// not removed with that change. `None` while the subject is banned.
+pub(super) fn exemption_since<'a>(
+    ledger: &'a Ledger,
+    entry: &UndoEntry,
+    now: Timestamp,
+) -> Option<&'a Exemption> {
+    let covering = ledger.exemptions.covering(&entry.subject, now);
+    let since = covering.filter(|one| one.since != entry.at || one.by != *entry.by);
+    since.filter(|_| ledger.bans.of(&entry.subject).is_none())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::core::{
-        Actor, BanChange, Change, EntryPoint, EventId, ExemptionChange, Role, Timestamp,
-    };
+    use crate::core::{Actor, BanChange, Change, EntryPoint, EventId, ExemptionChange, Role};
 
     #[test]
     fn what_an_undo_restores_is_not_listed_as_ended() {

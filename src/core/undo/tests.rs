@@ -227,3 +227,22 @@ fn an_exemption_that_lifts_too_many_bans_does_not_bring_them_back() {
         assert_eq!(world.is_banned(&address(bans - 1)), come_back, "{bans}");
     }
 }
+
+/// What is refused is not in the log: the answer says that nothing was done.
+#[test]
+fn an_undo_that_an_exemption_forbids_writes_no_event() {
+    let mut world = World::new();
+    world.ban(WHO, 6_000);
+    world.pass(1);
+    world.allow(WHO);
+    for is_banned in [true, false] {
+        world.pass(1);
+        world.undo(WHO);
+        assert_eq!(world.is_banned(WHO), is_banned);
+    }
+    world.pass(1);
+    let before = world.seq;
+    let refused = refusal(world.undo(WHO));
+    assert!(matches!(refused, Refusal::Allowed(..)), "{refused:?}");
+    assert_eq!(world.seq, before);
+}
