@@ -30,6 +30,7 @@ use crate::front::{Bot, Notices, Roles, Router, notices, terminal};
 use crate::gate::Gate;
 use crate::gate::Storage;
 use crate::http::{Http, Logins, Readiness};
+use crate::journal::Journal as _;
 use crate::logs::Logs;
 use crate::news;
 use crate::rehearse::recorded::RecordingFiles;
@@ -153,13 +154,30 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
             }
         })
     });
-    let socket = terminal::open(&config.store)
-        .with_context(|| format!("cannot open the local socket in {}", config.store.display()))?;
+    let socket = match terminal::open(&config.store) {
+        Ok(socket) => Some(socket),
+        Err(why) if store.trouble().borrow().is_some() => {
+            tracing::warn!(%why, "there is no local socket until the disk of the store takes writes");
+            None
+        }
+        Err(why) => {
+            let what = format!("cannot open the local socket in {}", config.store.display());
+            return Err(anyhow::Error::new(why).context(what));
+        }
+    };
 
     let mut listeners = Tasks::new();
     let (path, domain) = (config.store.clone(), wire.domain().clone());
     let context = bot.context().clone();
-    listeners.spawn(|stop| terminal::serve(socket, path, domain, context, stop));
+    listeners.spawn(|stop| async move {
+        let socket = match socket {
+            Some(socket) => Some(socket),
+            None => terminal::open_later(&path, &stop).await,
+        };
+        if let Some(socket) = socket {
+            terminal::serve(socket, path, domain, context, stop).await;
+        }
+    });
     if let Some(http) = http {
         let logins = Logins::new(&gate, config.http_token.clone());
         listeners.spawn(|stop| http.run(logins, stop));

@@ -357,7 +357,7 @@ impl Admission {
         released
     }
 
-    /// The bans that are in force in memory only; `None` while the log accepts writes.
+    /// Why the log takes no decisions, and the bans that are in force in memory only; `None` while it takes them.
     pub fn unwritten(&self) -> watch::Receiver<Option<Unwritten>> {
         self.unwritten.subscribe()
     }

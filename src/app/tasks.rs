@@ -90,7 +90,7 @@ fn readiness(standing: &Enforcement, unwritten: Option<Unwritten>) -> Readiness 
         // HTTP only starts listening once the ledger is loaded.
         ledger: true,
         conflict: standing.conflict.is_some(),
-        unwritten: unwritten.map_or(0, |fault| fault.bans),
+        store_fails: unwritten.is_some(),
         detail: standing.gaps.iter().map(|gap| gap.what.clone()).collect(),
     }
 }

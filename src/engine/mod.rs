@@ -147,7 +147,13 @@ impl Engine {
                 }
             }
         }
-        effects.save(ledger.folded())?;
+        match effects.save(ledger.folded()) {
+            // They stay in memory, and are received again at the next start.
+            Err(LogFault::Full(why)) => {
+                tracing::warn!(%why, "unfinished work cannot be saved now");
+            }
+            saved => saved?,
+        }
         let changes = watch::Sender::new(ledger.folded());
         Ok(Arc::new(Engine {
             journal,
@@ -309,6 +315,11 @@ impl Engine {
     /// The position of the last event that changed which bans are in force, as it changes.
     pub fn changes(&self) -> watch::Receiver<Seq> {
         self.changes.subscribe()
+    }
+
+    /// Why the log takes no decisions at present, as it changes; `None` while it takes them.
+    pub(crate) fn trouble(&self) -> watch::Receiver<Option<LogFault>> {
+        self.journal.trouble()
     }
 
     /// The whole history of a subject in the log, oldest first, with private notes and evidence.

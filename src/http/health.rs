@@ -36,8 +36,8 @@ pub struct Readiness {
     pub grants: GrantState,
     /// Whether the bans were read from the store.
     pub ledger: bool,
-    /// Number of bans by rules that are in force in memory only, because the store cannot write.
-    pub unwritten: usize,
+    /// Whether the store takes no decisions.
+    pub store_fails: bool,
     /// Whether another program is connected under our name.
     pub conflict: bool,
     /// Additional lines, ready or not. They are public: no secrets, no accounts.
@@ -45,11 +45,11 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Whether the link is up and ours alone, the grants are known (even if too few), the ledger is loaded, and all bans
-    /// are written.
+    /// Whether the link is up and ours alone, the grants are known (even if too few), the ledger is loaded, and the store
+    /// takes decisions.
     pub fn is_ready(&self) -> bool {
         let is_known = self.grants != GrantState::Unknown;
-        self.link && is_known && self.ledger && self.unwritten == 0 && !self.conflict
+        self.link && is_known && self.ledger && !self.store_fails && !self.conflict
     }
 
     /// What is missing, as sentences. Missing grants are reported but do not prevent readiness.
@@ -66,7 +66,7 @@ impl Readiness {
                 "another program is connected under the same component name; stop one of them",
             );
         }
-        if self.unwritten > 0 {
+        if self.store_fails {
             missing.push("the store takes no decisions; see the log and make room on its disk");
         }
         match self.grants {

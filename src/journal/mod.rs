@@ -41,6 +41,10 @@ pub trait Journal: Send + Sync + 'static {
     /// All entries after a position, oldest first, without gaps, in non-empty batches. At the end of the log the
     /// stream waits for more. It ends after the first error, or when the log is closed.
     fn tail(&self, after: Seq) -> Tail;
+
+    /// Why it takes no entries at present, as it changes; `None` while it takes them. A write that fails sets it, whoever asked
+    /// for it, and the next one that succeeds clears it. While it is set, the log tries by itself whether it can write again.
+    fn trouble(&self) -> watch::Receiver<Option<LogFault>>;
 }
 
 /// Entries as they arrive, in batches.

@@ -81,7 +81,7 @@ pub enum News {
         /// When the outage began.
         since: Timestamp,
     },
-    /// Bans by rules are in force in memory only, because the log cannot store them; `None`: it can again.
+    /// The log takes no decisions, so that bans by rules are in force in memory only; `None`: it takes them again.
     Unwritten(Option<Unwritten>),
     /// The clock of this machine was set; `None`: it was put right, or is believed.
     Clock(Option<ClockJump>),

@@ -7,6 +7,7 @@
 //! implement the ports. This file holds their shared state and the handling of failures.
 
 mod codec;
+mod guard;
 mod head_file;
 mod inspect;
 mod layout;
@@ -29,8 +30,8 @@ use tokio::sync::watch;
 
 use self::head_file::HeadFile;
 use self::writer::{Append, WriterState};
-use super::engine::{EngineKind, Failure, StorageEngine, guarded};
-use super::{CounterFile, LedgerFile};
+use super::engine::{Durable, EngineKind, Failure, RowChange, StorageEngine, StoreTable, guarded};
+use super::{CounterFile, LedgerFile, VALUE_LIMIT};
 use crate::core::Seq;
 use crate::core::event::Chain;
 use crate::engine::LogPause;
@@ -45,6 +46,11 @@ pub use self::transfer::{MoveFault, MovedStore, move_store};
 pub fn engine_of(path: &Path, asked: Option<EngineKind>) -> Option<EngineKind> {
     let there = which::to_read(path).ok().flatten();
     there.map(|(kind, _)| kind).or(asked)
+}
+
+/// Whether a program runs on the store in a folder, as far as this user can see.
+pub fn is_in_use(path: &Path) -> bool {
+    open::is_in_use(path)
 }
 
 /// Whether nothing was ever stored in a folder, found without changing it: it is empty or not there. One that cannot be
@@ -71,6 +77,8 @@ struct SharedStore {
     head_file: HeadFile,
     counters: CounterFile,
     ledger: LedgerFile,
+    /// Why nothing can be written; `None` while it can.
+    trouble: watch::Sender<Option<LogFault>>,
     /// Writing fails.
     failing: LogPause,
     /// Held only for its lock, which is released when it is dropped.
@@ -114,6 +122,14 @@ impl Drop for Store {
     }
 }
 
+/// Writes as much as the largest decision needs, and removes it again.
+fn try_out(engine: &dyn StorageEngine) -> Result<(), Failure> {
+    let key = layout::TRIAL_KEY;
+    let trial = RowChange::put(StoreTable::Meta, key, vec![0; VALUE_LIMIT]);
+    engine.write(&[trial], Durable::Now)?;
+    engine.write(&[RowChange::remove(StoreTable::Meta, key)], Durable::Now)
+}
+
 fn take<T>(slot: &Mutex<Option<T>>) -> Option<T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
@@ -127,6 +143,16 @@ impl SharedStore {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn engine_for_reading(&self) -> Result<Arc<dyn StorageEngine>, LogFault> {
+        match &*self.state() {
+            WriterState::Running(engine) | WriterState::Guarding(engine, _) => {
+                Ok(Arc::clone(engine))
+            }
+            other => Err(other.fault()),
+        }
+    }
+
+    /// The engine that writes to the disk.
     fn engine(&self) -> Result<Arc<dyn StorageEngine>, LogFault> {
         match &*self.state() {
             WriterState::Running(engine) => Ok(Arc::clone(engine)),
@@ -134,11 +160,11 @@ impl SharedStore {
         }
     }
 
-    /// The engine, reopened if the disk had been full or could not be read. Entries of failed writes are dropped; the log must then end
+    /// The engine, reopened if the disk had been full or read-only, or could not be read. Entries of failed writes are dropped; the log must then end
     /// with the last acknowledged one.
     fn engine_for_writing(&self, end: (Seq, Chain)) -> Result<Arc<dyn StorageEngine>, LogFault> {
         match &*self.state() {
-            WriterState::Full(_) | WriterState::Unread(_) => {}
+            WriterState::Guarding(..) | WriterState::Full(_) | WriterState::Unread(_) => {}
             WriterState::Running(engine) => return Ok(Arc::clone(engine)),
             other => return Err(other.fault()),
         }
@@ -182,6 +208,7 @@ impl SharedStore {
     fn give_up(&self, why: &Failure) -> LogFault {
         let state = WriterState::after(why);
         let fault = state.fault();
+        self.refused(&fault);
         let is_over = matches!(state, WriterState::Broken(_));
         if self.failing.is_due() {
             tracing::error!(%why, path = %self.path.display(), "the store failed");
@@ -202,18 +229,38 @@ impl SharedStore {
 
     /// Something was written.
     fn wrote(&self) {
+        self.trouble
+            .send_if_modified(|trouble| trouble.take().is_some());
         if self.failing.end() {
             tracing::info!("the store works again");
         }
     }
 
-    /// Called while nothing is appended: opens the engine again if that may help, and syncs what is due.
-    fn look_after(&self, end: (Seq, Chain)) {
+    /// Something was not written.
+    fn refused(&self, why: &LogFault) {
+        self.trouble.send_replace(Some(why.clone()));
+    }
+
+    /// Called while nothing is appended: opens the engine again if that may help, and syncs what is due. If the last
+    /// write failed and `tries`, it also writes something, for nobody may ask for another change.
+    fn look_after(&self, end: (Seq, Chain), tries: bool) {
         // A failure is noted where it happens.
-        if let Ok(engine) = self.engine_for_writing(end)
-            && let Err(why) = guarded(|| engine.sync_what_is_due())
-        {
-            self.failed(engine, &why);
+        let Ok(engine) = self.engine_for_writing(end) else {
+            return;
+        };
+        let fails = self.trouble.borrow().is_some();
+        let done = match fails && tries {
+            true => guarded(|| try_out(&*engine)),
+            false => guarded(|| engine.sync_what_is_due()),
+        };
+        match done {
+            Ok(()) if fails && tries => self.wrote(),
+            Ok(()) => {}
+            Err(why) => {
+                self.failed(engine, &why);
+                // Reads need the engine too.
+                let _ = self.engine_for_writing(end);
+            }
         }
     }
 
@@ -223,7 +270,7 @@ impl SharedStore {
         &self,
         call: impl FnOnce(&dyn StorageEngine) -> Result<R, Failure>,
     ) -> Result<R, LogFault> {
-        let engine = self.engine()?;
+        let engine = self.engine_for_reading()?;
         guarded(|| call(&*engine)).map_err(|why| match why {
             Failure::Unread(_) => self.failed(engine, &why),
             _ => LogFault::Broken(why.to_string()),

@@ -21,7 +21,7 @@ mod sled;
 pub use self::counters::CounterFile;
 pub use self::disk::{
     Damage, DamagedPart, Found, MoveFault, MovedStore, OpenFault, Store, StoreInspection,
-    engine_of, inspect, is_new, move_store,
+    engine_of, inspect, is_in_use, is_new, move_store,
 };
 pub use self::engine::EngineKind;
 pub use self::ledger::LedgerFile;

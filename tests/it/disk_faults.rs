@@ -253,6 +253,10 @@ fn child_on_a_failing_disk() {
     let Ok(store) = Store::open(folder) else {
         return say("refused", 0);
     };
+    let there = store.read(Seq(1), usize::MAX);
+    let there = there.map_or(0, |there| there.len());
+    say("there", u16::try_from(there).unwrap());
+    say("trouble", u16::from(store.trouble().borrow().is_some()));
     for number in 101..=112 {
         match block_on(store.append(&[ban(number)])) {
             Ok(_) => say("stored", number),
@@ -264,8 +268,21 @@ fn child_on_a_failing_disk() {
     drop(store);
 }
 
-/// Runs the child; returns the numbers that it says are stored, and those that it says are not.
-fn run_child(shim: &Path, store: &Path, fault: &[(&str, String)]) -> (Vec<u16>, Vec<u16>) {
+/// What the child said.
+struct ChildWords(String);
+
+impl ChildWords {
+    /// The numbers behind a word.
+    fn told(&self, what: &str) -> Vec<u16> {
+        let lines = self.0.lines().filter_map(|line| line.strip_prefix(what));
+        lines
+            .filter_map(|number| number.trim().parse().ok())
+            .collect()
+    }
+}
+
+/// Runs the child.
+fn run_child(shim: &Path, store: &Path, fault: &[(&str, String)]) -> ChildWords {
     // A child that hangs is ended; what it said until then counts.
     let child = Command::new("timeout")
         .arg("30")
@@ -282,14 +299,50 @@ fn run_child(shim: &Path, store: &Path, fault: &[(&str, String)]) -> (Vec<u16>, 
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout).into_owned();
-    let told = |what: &str| {
-        let lines = said.lines().filter_map(|line| line.strip_prefix(what));
-        lines
-            .filter_map(|number| number.trim().parse().ok())
-            .collect()
-    };
-    (told("stored "), told("not "))
+    ChildWords(String::from_utf8_lossy(&child.stdout).into_owned())
+}
+
+/// Builds the library that makes a disk fail, in a folder.
+fn shim(folder: &Path) -> PathBuf {
+    let shim = folder.join("failing_disk.so");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-o"])
+        .arg(&shim)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/failing_disk.c"))
+        .arg("-ldl")
+        .status();
+    assert!(built.unwrap().success());
+    shim
+}
+
+/// A disk that takes no write at all, from before the start on: every ban is read, and none is taken.
+#[test]
+fn a_start_on_a_disk_that_takes_no_writes_reads_all_bans_and_stores_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let shim = shim(folder.path());
+    for kind in EngineKind::ALL {
+        let whole = folder.path().join("whole");
+        let events = filled(&whole, kind);
+        for error in [28, 30] {
+            let failing = folder.path().join("failing");
+            copy(&whole, &failing);
+            let fault = [
+                ("FAIL_BELOW", failing.to_string_lossy().into_owned()),
+                ("FAIL_FROM", String::from("1")),
+                ("FAIL_UPTO", i32::MAX.to_string()),
+                ("FAIL_WITH", error.to_string()),
+            ];
+            let child = run_child(&shim, &failing, &fault);
+            let place = format!("{kind}, error {error}: {}", child.0);
+            let there = u16::try_from(events.len()).unwrap();
+            assert_eq!(child.told("there "), [there], "{place}");
+            assert_eq!(child.told("trouble "), [1], "{place}");
+            assert_eq!(child.told("not ").len(), 12, "{place}");
+            assert_eq!(read_all(&failing).unwrap(), events, "{place}");
+            fs::remove_dir_all(&failing).unwrap();
+        }
+        fs::remove_dir_all(&whole).unwrap();
+    }
 }
 
 #[test]
@@ -305,14 +358,7 @@ fn failing_disks(kind: EngineKind) {
         ("read-only (EROFS)", 30, false),
     ];
     let folder = tempfile::tempdir().unwrap();
-    let shim = folder.path().join("failing_disk.so");
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&shim)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/failing_disk.c"))
-        .arg("-ldl")
-        .status();
-    assert!(built.unwrap().success());
+    let shim = shim(folder.path());
     let whole = folder.path().join("whole");
     let events = filled(&whole, kind);
     eprintln!(
@@ -345,7 +391,8 @@ fn failing_disks(kind: EngineKind) {
                     ("FAIL_WITH", error.to_string()),
                     ("FAIL_HALF", u8::from(half).to_string()),
                 ];
-                let (stored, not) = run_child(&shim, &damaged, &fault);
+                let child = run_child(&shim, &damaged, &fault);
+                let (stored, not) = (child.told("stored "), child.told("not "));
                 match read_all(&damaged) {
                     Ok(there) => {
                         let place = format!("{what}, from call {from}, lasting {lasting}");

@@ -91,6 +91,38 @@ async fn rules_go_on_banning_while_the_disk_is_full() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_disk_that_only_people_find_full_is_told_until_it_takes_writes() {
+    let bot = Bot::new();
+    let world = &bot.world;
+    let mut news = world.news.listen().unwrap();
+    tokio::spawn(watch_the_log(
+        world.admission.unwritten(),
+        Arc::clone(&world.engine),
+        Arc::clone(&world.news),
+        world.stop.clone(),
+    ));
+    persist(world);
+    settle().await;
+    assert_eq!(held(&world.admission), None);
+    world.store.fill(true);
+    let text = bot.chat(ADMIN, "ban 203.0.113.7 1h").await;
+    assert!(text.contains("NOT stored"), "{text}");
+    settle().await;
+    assert_eq!(held(&world.admission), Some(0));
+    let text = bot.chat(ADMIN, "status").await;
+    assert!(text.contains("THE STORE TAKES NO DECISIONS"), "{text}");
+    assert!(text.contains("told to be full"), "{text}");
+    world.store.fill(false);
+    settle().await;
+    assert_eq!(held(&world.admission), None);
+    let text = bot.chat(ADMIN, "status").await;
+    assert!(!text.contains("NO DECISIONS"), "{text}");
+    let told = std::iter::from_fn(|| news.now());
+    let of_the_log = told.filter(|one| matches!(one.news, News::Unwritten(_)));
+    assert_eq!(of_the_log.count(), 2, "its begin and its end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ban_that_was_never_written_ends_in_its_time() {
     let world = World::new(FakeServer::new(true));
     persist(&world);
@@ -98,7 +130,7 @@ async fn a_ban_that_was_never_written_ends_in_its_time() {
     assert_eq!(guesses(&world, "alice", "203.0.113.7", 9).await, 5);
     world.pass(Duration::from_secs(86_400));
     settle().await;
-    assert_eq!(held(&world.admission), None);
+    assert_eq!(held(&world.admission), Some(0), "nothing is held");
     assert_eq!(
         guesses(&world, "alice", "203.0.113.7", 9).await,
         5,

@@ -78,10 +78,67 @@ def test_a_full_disk_does_not_end_the_defence(name, disk):
         site.close()
 
 
-def test_a_start_on_a_full_disk_guards_the_door(name, disk):
-    """On redb, whose file has room inside; sled refuses to start (docs/operator.md)."""
+def test_a_full_disk_that_only_a_command_meets_is_told(name, disk):
     need(name)
-    site = with_shipped_rules(name, v6=False, store={"path": str(disk / "store"), "engine": "redb"})
+    site = with_shipped_rules(name, v6=False, store={"path": str(disk / "store")})
+    try:
+        filler = disk / "filler"
+        fill(filler)
+        for n in range(200):
+            if "NOT stored" in site.say(f"ban 198.51.100.{n} 1h {'why ' * 200}"):
+                break
+        code, text = site.bot.get("/readyz")[:2]
+        assert code == 503 and "store takes no decisions" in text, text
+        assert "THE STORE TAKES NO DECISIONS" in site.say("status")
+        assert "takes no decisions" in site.bot.run("doctor").stdout
+        filler.unlink()
+        # Nobody asks for another change.
+        wait.until(lambda: site.bot.get("/readyz")[0] == 200, 20, what="/readyz after there is room")
+        assert "NO DECISIONS" not in site.say("status")
+    finally:
+        site.close()
+
+
+@pytest.mark.parametrize("engine", ["redb", "sled"])
+def test_a_start_on_a_read_only_disk_guards_the_door(name, disk, engine):
+    need(name)
+    site = with_shipped_rules(name, v6=False, store={"path": str(disk / "store"), "engine": engine})
+    try:
+        [stored], guesser = site.new_users(1), address()
+        assert [site.try_login(stored, guesser, wrong()) for _ in range(PAIR + 1)] == ["wrong"] * PAIR + ["refused"]
+        site.wait_banned(f"{site.server.jid(stored)} from {guesser}")  # logged when it is on the disk
+        site.bot.kill9()
+        remount(disk, "ro")
+        site.bot.start(ready=False)
+        site.wait_hello()
+        assert site.try_login(stored, guesser) == "refused", "a ban from before"
+        [victim], other = site.new_users(1), address()
+        ends = [site.try_login(victim, other, wrong()) for _ in range(12)]
+        assert ends == ["wrong"] * PAIR + ["refused"] * (12 - PAIR)
+        code, text = site.bot.get("/readyz")[:2]
+        assert code == 503 and "store takes no decisions" in text, text
+        assert "NOT stored" in site.say("ban 198.51.100.7 1h")
+        assert "without its local socket" in site.bot.run("doctor").stdout
+        remount(disk, "rw")
+        wait.until(lambda: site.bot.get("/readyz")[0] == 200, 20, what="/readyz after the disk takes writes")
+        wait.until(lambda: site.bot.run("list").returncode == 0, 20, what="the local socket")
+        site.bot.kill9()
+        site.bot.start()
+        site.wait_hello()
+        assert site.try_login(stored, guesser) == "refused"
+        assert site.try_login(victim, other) == "refused", "the ban from memory is on the disk"
+    finally:
+        site.close()
+
+
+def remount(disk, how):
+    subprocess.run(["mount", "-o", f"remount,{how}", disk], check=True)
+
+
+@pytest.mark.parametrize("engine", ["redb", "sled"])
+def test_a_start_on_a_full_disk_guards_the_door(name, disk, engine):
+    need(name)
+    site = with_shipped_rules(name, v6=False, store={"path": str(disk / "store"), "engine": engine})
     try:
         [stored], guesser = site.new_users(1), address()
         assert [site.try_login(stored, guesser, wrong()) for _ in range(PAIR + 1)] == ["wrong"] * PAIR + ["refused"]

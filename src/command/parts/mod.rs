@@ -13,6 +13,7 @@ pub mod reach;
 pub(super) mod results;
 pub(super) mod server_side;
 pub(super) mod settle;
+pub mod store;
 pub mod subjects;
 pub mod terms;
 pub(super) mod text;

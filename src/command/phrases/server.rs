@@ -1,5 +1,6 @@
 //! Sentences about the state of the server.
 
+use crate::admission::Unwritten;
 use crate::command::front::RoomTrouble;
 use crate::command::phrases::{
     ENFORCED, LET_IN, NAMED, NEVER_ENFORCED, RELEASED, clean, count, named, sentence,
@@ -170,6 +171,22 @@ pub(crate) fn shared<'a>(sentences: impl Iterator<Item = &'a str>, all: usize) -
             }
         })
         .collect()
+}
+
+/// What it means that the store takes no decisions.
+pub(crate) fn store_trouble(fault: &Unwritten) -> String {
+    let held = match fault.bans {
+        0 => String::from(
+            "Commands that change something fail; a ban by a rule would hold in memory only.",
+        ),
+        bans => format!(
+            "{} by rules {} in memory only and {} lost if portcullis stops.",
+            count(bans, "ban"),
+            if bans == 1 { "holds" } else { "hold" },
+            if bans == 1 { "is" } else { "are" },
+        ),
+    };
+    format!("{held} {}", sentence(&fault.why))
 }
 
 /// The clock of this machine was set.

@@ -6,7 +6,7 @@ use crate::command::front::{RoomStatus, Undelivered};
 use crate::command::outcome::{Answer, Grade, Row};
 use crate::command::phrases::{
     capital, clean, clock_jump, conflict, count, counts, gap, level, levels, public_room, put_back,
-    sentence, server, task, trouble, typed, unlinked,
+    sentence, server, store_trouble, task, trouble, typed, unlinked,
 };
 use crate::core::Timestamp;
 use crate::core::time::in_words;
@@ -153,10 +153,9 @@ fn seat(seat: &RoomStatus, now: Timestamp) -> (String, String) {
 /// The effect of a log that stores no decisions.
 fn unwritten(fault: &Unwritten, now: Timestamp) -> String {
     let since = in_words(now.since(fault.since));
-    let bans = count(fault.bans, "ban");
-    let why = sentence(&fault.why);
     format!(
-        "It takes no decisions, for {since}. {bans} by rules hold in memory only and are lost if portcullis stops. {why}"
+        "It takes no decisions, for {since}. {}",
+        store_trouble(fault)
     )
 }
 
@@ -226,6 +225,11 @@ fn summary(facts: &StatusFacts) -> (String, Vec<String>) {
     );
     let warnings = standing.warnings.iter();
     lines.extend(warnings.map(|warning| sentence(&warning.what)));
+    if facts.unwritten.is_some() {
+        lines.push(String::from(
+            "THE STORE TAKES NO DECISIONS: commands that change something fail; why is below.",
+        ));
+    }
     if facts.pending > 0 {
         lines.push(format!("Unfinished work: {}.", pending(facts.pending)));
     }

@@ -9,8 +9,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::lines::{self, LineError};
+use super::text::NO_SOCKET;
 use super::wire::{Question, RemoteAnswer, RemoteProgress, VERSION, WireLine};
 use super::{BEAT, SOCKET};
+use crate::store;
 
 /// Maximum length of a line in an answer, in bytes.
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
@@ -28,7 +30,7 @@ impl Client {
     /// Connects to the portcullis that runs on the store in `folder`; `None` if none does.
     ///
     /// # Errors
-    /// If the socket exists and cannot be opened. [`io::ErrorKind::PermissionDenied`]: the user is neither root nor
+    /// If the socket exists and cannot be opened, or portcullis runs without one. [`io::ErrorKind::PermissionDenied`]: the user is neither root nor
     /// the one that portcullis runs as.
     pub async fn connect(folder: &Path) -> io::Result<Option<Client>> {
         use io::ErrorKind::{ConnectionRefused, NotFound};
@@ -38,7 +40,12 @@ impl Client {
                 let lines = BufReader::new(lines);
                 Ok(Some(Client { lines, out }))
             }
-            Err(why) if matches!(why.kind(), NotFound | ConnectionRefused) => Ok(None),
+            Err(why) if matches!(why.kind(), NotFound | ConnectionRefused) => {
+                match store::is_in_use(folder) {
+                    true => Err(io::Error::other(NO_SOCKET)),
+                    false => Ok(None),
+                }
+            }
             Err(why) => Err(why),
         }
     }

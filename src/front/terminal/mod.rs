@@ -34,6 +34,7 @@ use self::wire::{
     Export, Exported, Import, Question, RemoteAnswer, RemoteProgress, VERSION, WireLine,
 };
 use super::line;
+use crate::command::parts::store::store_warning;
 use crate::command::parts::unnamed::unnamed_hosts;
 use crate::command::values::AS_OF;
 use crate::command::{
@@ -56,6 +57,8 @@ pub const BEAT: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(60);
 /// How long a client may take to read an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two attempts to open the socket on a disk that takes no writes.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Maximum number of connected clients.
 const AT_ONCE: usize = 16;
 /// User id of root.
@@ -77,6 +80,20 @@ pub fn open(folder: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// [`open`], again and again until it succeeds; `None` if told to stop before.
+pub async fn open_later(folder: &Path, stop: &CancellationToken) -> Option<UnixListener> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(AGAIN_AFTER) => {}
+        }
+        if let Ok(socket) = open(folder) {
+            tracing::info!("the local socket is open");
+            return Some(socket);
+        }
+    }
 }
 
 /// Answers until told to stop, then removes the socket. Answers in progress are completed.
@@ -278,6 +295,7 @@ async fn answer(
             let standing = context.delivery.server().standing();
             let mut standing = Enforcement::clone(&standing.borrow());
             standing.warnings.extend(unnamed_hosts(context));
+            standing.warnings.extend(store_warning(context));
             RemoteAnswer::Standing(standing)
         }
         Question::Call(asked) => {

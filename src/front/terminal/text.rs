@@ -7,6 +7,9 @@ use crate::command::spec::Spec;
 pub(super) const NOT_YOUR_SOCKET: &str =
     "Only root and the user portcullis runs as may speak with it here.";
 
+/// A program runs on the store, and has no socket.
+pub(super) const NO_SOCKET: &str = "portcullis runs there without its local socket: it is just starting, or the disk of the store takes no writes (GET /readyz and its log say which). Chat commands work meanwhile.";
+
 /// A line that is longer than the limit.
 pub(super) fn line_too_long(most: usize) -> String {
     format!("A question may have {most} bytes; ask in several.")

@@ -11,7 +11,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::codec::{self, BadBytes, HeadMark};
 use crate::core::Seq;
@@ -47,12 +48,33 @@ fn bytes_of(file: &File) -> io::Result<Vec<u8>> {
 }
 
 #[derive(Debug)]
-pub(super) struct HeadFile(File);
+pub(super) struct HeadFile {
+    folder: PathBuf,
+    /// Opened by the first write, if the disk was read-only before.
+    file: OnceLock<File>,
+}
 
 impl HeadFile {
     /// Opens or creates the file; returns also what it says, or `None` if it is new or was truncated
     /// by a power cut.
     pub(super) fn open(folder: &Path) -> io::Result<(HeadFile, Option<HeadMark>)> {
+        let head_file = Self::later(folder);
+        let says = codec::head_from_bytes(&bytes_of(head_file.file()?)?).ok();
+        Ok((head_file, says))
+    }
+
+    /// One that is opened by the first write.
+    pub(super) fn later(folder: &Path) -> HeadFile {
+        HeadFile {
+            folder: folder.to_path_buf(),
+            file: OnceLock::new(),
+        }
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -60,9 +82,8 @@ impl HeadFile {
             .truncate(false)
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW)
-            .open(folder.join(NAME))?;
-        let says = codec::head_from_bytes(&bytes_of(&file)?).ok();
-        Ok((HeadFile(file), says))
+            .open(self.folder.join(NAME))?;
+        Ok(self.file.get_or_init(|| file))
     }
 
     /// Writes the position and hash of the last acknowledged entry, in place, so that a full disk cannot prevent it.
@@ -92,10 +113,10 @@ impl HeadFile {
     }
 
     fn write(&self, head: HeadMark) -> io::Result<()> {
-        self.0.write_all_at(&codec::head_to_bytes(head), 0)
+        self.file()?.write_all_at(&codec::head_to_bytes(head), 0)
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file()?.sync_data()
     }
 }

@@ -352,10 +352,15 @@ fn read_snapshot(store: &Path, found: &mut StoreInspection) {
 }
 
 /// A copy of a folder that is removed when it is dropped.
-struct ScratchCopy(PathBuf);
+pub(super) struct ScratchCopy(PathBuf);
 
 impl ScratchCopy {
-    fn of(folder: &Path, scratch: &Path, store: &Path) -> Result<ScratchCopy, OpenFault> {
+    /// A copy of the folder of an engine, in a new folder below `scratch`.
+    pub(super) fn of(
+        folder: &Path,
+        scratch: &Path,
+        store: &Path,
+    ) -> Result<ScratchCopy, OpenFault> {
         let name = fresh_id().map_err(|why| no_copy(scratch, io::Error::other(why.to_string())))?;
         let copy = ScratchCopy(scratch.join(hex::encode(name.0)));
         copy_all(folder, &copy.0).map_err(|fault| match fault {
@@ -366,6 +371,12 @@ impl ScratchCopy {
             CopyFault::Target(why) => no_copy(scratch, why),
         })?;
         Ok(copy)
+    }
+}
+
+impl ScratchCopy {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 }
 

@@ -21,6 +21,8 @@ use crate::store::engine::{
 pub(super) const STORE_VERSION: u64 = 1;
 pub(super) const VERSION_KEY: &[u8] = b"version";
 pub(super) const ID_KEY: &[u8] = b"id";
+/// Written and removed again to find out whether the disk takes writes.
+pub(super) const TRIAL_KEY: &[u8] = b"trial";
 
 /// How many times, and how far apart, opening is retried while an engine that was just closed releases its file. Our
 /// own lock keeps other programs out.

@@ -50,6 +50,10 @@ impl Journal for Store {
             shared.read(from, most)
         })
     }
+
+    fn trouble(&self) -> watch::Receiver<Option<LogFault>> {
+        self.shared.trouble.subscribe()
+    }
 }
 
 impl Replica for Store {

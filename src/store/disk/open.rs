@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::codec::HeadMark;
+use super::guard;
 use super::head_file::{self, HeadFile};
 use super::layout::{self, OpenEngine};
 use super::writer::{Writer, WriterState};
@@ -157,17 +159,37 @@ impl Store {
             .map_err(folder)?;
         let lock = lock(&path)?;
         let kind = which::to_open(&path, engine)?;
-        let (opened, head_file) = open_verified(&path, kind)?;
+        let opened = open_verified(&path, kind).and_then(|(opened, head_file)| {
+            head_file.set_durably(opened.end).map_err(folder)?;
+            Ok((opened, head_file))
+        });
+        let mut refusal = None;
+        let (opened, head_file) = match opened {
+            Err(OpenFault::Folder { why, .. }) if guard::takes_no_writes(&why) => {
+                refusal = Some(guard::refusal(&path, &why));
+                (guard::open(&path, kind, why)?, HeadFile::later(&path))
+            }
+            opened => opened?,
+        };
         let OpenEngine { engine, id, end } = opened;
-        head_file.set_durably(end).map_err(folder)?;
+        let is_noted = refusal.is_some();
+        let state = match refusal {
+            None => WriterState::Running(engine),
+            Some(why) => WriterState::Guarding(engine, why),
+        };
+        let trouble = match &state {
+            WriterState::Running(_) => None,
+            other => Some(other.fault()),
+        };
         let shared = Arc::new(SharedStore {
             path: path.clone(),
             kind,
-            state: RwLock::new(WriterState::Running(engine)),
+            state: RwLock::new(state),
             head: watch::Sender::new(end.0),
             head_file,
             counters: CounterFile::new(&path),
             ledger: LedgerFile::new(&path),
+            trouble: watch::Sender::new(trouble),
             failing: LogPause::default(),
             _lock: lock,
         });
@@ -176,7 +198,8 @@ impl Store {
             shared: Arc::clone(&shared),
             queue,
             end,
-            is_noted: false,
+            is_noted,
+            idle: 0,
         };
         let thread = thread::Builder::new()
             .name(String::from("store"))
@@ -207,21 +230,40 @@ pub(super) fn open_verified(
         .create(&engine_folder)
         .map_err(folder)?;
     let (head_file, says) = HeadFile::open(path).map_err(folder)?;
+    let opened = verified(path, kind, &engine_folder, says)?;
+    Ok((opened, head_file))
+}
+
+/// Opens the engine in `engine_folder`, and compares where the log ends with what the file `head` says.
+pub(super) fn verified(
+    path: &Path,
+    kind: EngineKind,
+    engine_folder: &Path,
+    says: Option<HeadMark>,
+) -> Result<OpenEngine, OpenFault> {
     let fault = |why: Failure| open_fault(path, kind, why);
     let cut = says.filter(|head| head.is_last).map(|head| head.seq);
-    let opened = guarded(|| layout::open(kind, &engine_folder, cut)).map_err(fault)?;
+    let opened = guarded(|| layout::open(kind, engine_folder, cut)).map_err(fault)?;
     if let Some(head) = says {
-        let compared = guarded(|| compare(&opened, head.seq, head.chain, path, &engine_folder));
+        let compared = guarded(|| compare(&opened, head.seq, head.chain, path, engine_folder));
         compared.map_err(fault)?;
     }
-    Ok((opened, head_file))
+    Ok(opened)
 }
 
 pub(super) fn lock(path: &Path) -> Result<File, OpenFault> {
     let mut file = OpenOptions::new();
     file.write(true).create(true).truncate(false).mode(0o600);
     file.custom_flags(libc::O_NOFOLLOW);
-    let file = file.open(path.join(LOCK));
+    let file = file.open(path.join(LOCK)).or_else(|why| {
+        // A lock needs no right to write, and a disk may be read-only.
+        if why.kind() != io::ErrorKind::ReadOnlyFilesystem {
+            return Err(why);
+        }
+        let mut there = OpenOptions::new();
+        there.read(true).custom_flags(libc::O_NOFOLLOW);
+        there.open(path.join(LOCK)).map_err(|_| why)
+    });
     wait_for_lock(path, file.map_err(|why| folder_fault(path, why))?)
 }
 
@@ -244,6 +286,15 @@ pub(super) fn lock_if_there(path: &Path) -> Result<Option<File>, OpenFault> {
         }
         Err(why) => Err(folder_fault(path, why)),
     }
+}
+
+/// Whether a program runs on the store in a folder, as far as this user can see.
+pub(super) fn is_in_use(path: &Path) -> bool {
+    let mut lock = OpenOptions::new();
+    lock.read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let lock = lock.open(path.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn folder_fault(path: &Path, why: io::Error) -> OpenFault {

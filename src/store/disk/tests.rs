@@ -181,6 +181,29 @@ fn after_a_failed_read_the_engine_is_opened_again() {
 }
 
 #[test]
+fn a_failed_write_is_told_until_one_succeeds_and_one_is_tried() {
+    for kind in EngineKind::ALL {
+        let (_folder, store) = spoilt(kind, |_| ());
+        let trouble = store.trouble();
+        let fails = || trouble.borrow().is_some();
+        let engine = store.shared.engine().unwrap();
+        let end = (Seq(5), layout::chain_at(&*engine, Seq(5)).unwrap().unwrap());
+        let full = || Failure::Io(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        assert!(!fails());
+        store.shared.failed(engine, &full());
+        assert!(fails());
+        store.shared.look_after(end, false);
+        assert!(fails(), "that the engine opens proves nothing");
+        store.shared.look_after(end, true);
+        assert!(!fails());
+        store.shared.failed(store.shared.engine().unwrap(), &full());
+        assert!(fails());
+        block_on(store.append(&[event(6)])).unwrap();
+        assert!(!fails());
+    }
+}
+
+#[test]
 fn a_store_of_a_newer_portcullis_is_refused() {
     for kind in EngineKind::ALL {
         let (folder, store) = spoilt(kind, |engine| {

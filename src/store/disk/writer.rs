@@ -20,6 +20,8 @@ const EVENTS_AT_ONCE: usize = 1000;
 
 /// How long the writer waits for an append before it looks after the engine, which is opened again after a full disk.
 const IDLE: Duration = Duration::from_millis(500);
+/// How many such waits pass between two trials of a disk that took no write: each may cost opening the engine again.
+const TRIAL_EVERY: u32 = 10;
 
 /// One waiting append.
 pub(super) struct Append {
@@ -35,6 +37,8 @@ pub(super) struct Writer {
     pub(super) end: (Seq, Chain),
     /// Whether the head file says that nothing behind the end was acknowledged.
     pub(super) is_noted: bool,
+    /// Number of times that it waited for an append in vain.
+    pub(super) idle: u32,
 }
 
 impl Writer {
@@ -59,7 +63,11 @@ impl Writer {
             match self.queue.recv_timeout(IDLE) {
                 Ok(append) => return Some(append),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.shared.look_after(self.end),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.idle = self.idle.wrapping_add(1);
+                    let tries = self.idle.is_multiple_of(TRIAL_EVERY);
+                    self.shared.look_after(self.end, tries);
+                }
             }
         }
     }
@@ -74,7 +82,8 @@ impl Writer {
             }
             // The head moves before the appends are answered, so that their callers can read what they appended.
             self.shared.head.send_replace(end.0);
-        } else {
+        } else if let Err(why) = &answer {
+            self.shared.refused(why);
             self.note_refused();
         }
         for (at, append) in appends.into_iter().enumerate() {
@@ -156,6 +165,9 @@ fn lay_out(end: (Seq, Chain), appends: &[Append]) -> Result<Layout, codec::BadBy
 #[derive(Debug)]
 pub(super) enum WriterState {
     Running(Arc<dyn StorageEngine>),
+    /// The disk took no writes at the start: a copy of the engine in memory is read, and the engine is opened before the next
+    /// append.
+    Guarding(Arc<dyn StorageEngine>, String),
     /// The disk was full: the engine is reopened before the next append.
     Full(String),
     /// A read failed: the engine is reopened before the next append.
@@ -182,7 +194,7 @@ impl WriterState {
 
     pub(super) fn fault(&self) -> LogFault {
         match self {
-            WriterState::Full(why) => LogFault::Full(why.clone()),
+            WriterState::Full(why) | WriterState::Guarding(_, why) => LogFault::Full(why.clone()),
             WriterState::Running(_) => LogFault::Broken(String::from("it is being opened again")),
             WriterState::Unread(why) | WriterState::Broken(why) => LogFault::Broken(why.clone()),
             WriterState::Closed => {

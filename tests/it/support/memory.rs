@@ -22,6 +22,7 @@ use portcullis::store::{APPENDS_WAITING, Parts, bounded, parts};
 pub(crate) struct MemoryStore {
     kept: Arc<Mutex<Kept>>,
     head: watch::Sender<Seq>,
+    trouble: watch::Sender<Option<LogFault>>,
     waiting: AtomicUsize,
 }
 
@@ -53,6 +54,7 @@ impl MemoryStore {
         MemoryStore {
             kept: Arc::default(),
             head: watch::Sender::new(Seq(0)),
+            trouble: watch::Sender::new(None),
             waiting: AtomicUsize::new(0),
         }
     }
@@ -62,9 +64,12 @@ impl MemoryStore {
         self.kept().fails_in = nth;
     }
 
-    /// With `true` every write fails from now on, as on a full disk; with `false` none.
+    /// With `true` every write fails from now on, as on a full disk; with `false` none, which is noticed at once.
     pub(crate) fn fill(&self, is_full: bool) {
         self.kept().is_full = is_full;
+        if !is_full {
+            self.trouble.send_replace(None);
+        }
     }
 
     /// Makes appends take this long from now on, on tokio's clock; `None`: no delay.
@@ -168,7 +173,9 @@ impl Journal for MemoryStore {
                 tokio::time::sleep(delay).await;
             }
             let Some(delivery) = unknown else {
-                return self.kept().write(new, &self.head);
+                let written = self.kept().write(new, &self.head);
+                self.trouble.send_replace(written.as_ref().err().cloned());
+                return written;
             };
             match delivery {
                 UnknownAppend::Lost => {}
@@ -194,6 +201,10 @@ impl Journal for MemoryStore {
         local_tail(self.head(), after, move |from, most| {
             Ok(lock(&kept).read(from, most))
         })
+    }
+
+    fn trouble(&self) -> watch::Receiver<Option<LogFault>> {
+        self.trouble.subscribe()
     }
 }
 
