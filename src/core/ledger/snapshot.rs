@@ -278,6 +278,9 @@ impl Restored {
         if built.subjects.len() != rest.rows {
             return Err(BadSnapshot("subjects are missing"));
         }
+        if !built.numbers_are_right(&numbers) {
+            return Err(BadSnapshot("a ban has the number of another one"));
+        }
         Ok(Restored {
             built,
             rest,
@@ -299,6 +302,8 @@ impl Restored {
 struct Built {
     subjects: Subjects,
     bans: Vec<Arc<Ban>>,
+    /// The place of the subject of each ban.
+    places: Vec<usize>,
     /// The actor of the last undo entry that was read, shared with the next one if it is the same.
     by: Option<Arc<Actor>>,
 }
@@ -308,6 +313,7 @@ impl Built {
         Built {
             subjects: Subjects::with_room(rows),
             bans: Vec::with_capacity(rows),
+            places: Vec::with_capacity(rows),
             by: None,
         }
     }
@@ -323,6 +329,7 @@ impl Built {
                 let ban = Arc::new(ban.into_owned());
                 let subject = ban.subject.clone();
                 self.bans.push(ban);
+                self.places.push(place);
                 subject
             }
         };
@@ -337,10 +344,21 @@ impl Built {
         Ok(())
     }
 
+    /// Whether the number of each ban belongs to its subject, so that no number occurs twice.
+    fn numbers_are_right(&self, numbers: &[u32]) -> bool {
+        let place_of = |ban: &Ban| {
+            let at = usize::try_from(ban.id.0.checked_sub(1)?).ok()?;
+            Some(*numbers.get(at)? as usize)
+        };
+        let mut all = self.bans.iter().zip(&self.places);
+        all.all(|(ban, place)| place_of(ban) == Some(*place))
+    }
+
     fn finish(self, rest: Rest, numbers: Vec<u32>, active: ActiveBans) -> Ledger {
         let Built {
             mut subjects,
             bans,
+            places: _,
             by: _,
         } = self;
         subjects.give_numbers(numbers);
