@@ -173,3 +173,17 @@ def sweep():
     if _reaper is not None:
         _reaper.finish()
         _reaper = None
+
+
+def certificate(crt, key):
+    """Writes a self-signed certificate for `localhost` and the domains below it, and its key."""
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-days", "30", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost,DNS:*.localhost"),
+            *("-keyout", key, "-out", crt),
+        ],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )

@@ -36,24 +36,25 @@ def _client_key(pw, salt, rounds, algorithm):
 
 
 class Scram:
-    """One exchange (RFC 5802) without channel binding. `letter` and `extension` modify the first message: the letter
-    before the name, and text after the nonce.
+    """One exchange (RFC 5802). `letter` and `extension` modify the first message: the letter before the name, and text
+    after the nonce. `binding`: what a channel binding binds to, (type, data).
     """
 
-    def __init__(self, user, mechanism="SCRAM-SHA-1", letter="n", extension=""):
-        self.algorithm = HASHES[mechanism]
+    def __init__(self, user, mechanism="SCRAM-SHA-1", letter="n", extension="", binding=None):
+        self.algorithm = HASHES[mechanism.removesuffix("-PLUS")]
+        self.header, self.bound = (f"p={binding[0]},,", binding[1]) if binding else ("n,,", b"")
         name = user.replace("=", "=3D").replace(",", "=2C")
         self.bare = f"{letter}={name},r={b64(os.urandom(12))}{extension}"
 
     def first(self):
-        return b64("n,," + self.bare)
+        return b64(self.header + self.bare)
 
     def proof(self, answer, pw):
         """The second message, for the <challenge/> in this text."""
         challenge = base64.b64decode(re.search(r"<challenge[^>]*>([^<]+)", answer).group(1)).decode()
         fields = dict(part.split("=", 1) for part in challenge.split(","))
         key = _client_key(pw, fields["s"], int(fields["i"]), self.algorithm)
-        final = f"c=biws,r={fields['r']}"
+        final = f"c={b64(self.header.encode() + self.bound)},r={fields['r']}"
         signature = hmac.digest(
             hashlib.new(self.algorithm, key).digest(), f"{self.bare},{challenge},{final}".encode(), self.algorithm
         )

@@ -54,6 +54,13 @@ class RawClient(Connection):
         )
         self.features = self.until("</stream:features>|</stream:stream>")
 
+    def starttls(self, newest=None):
+        """Encrypts the stream (RFC 6120 section 5) and opens it again. `newest`: the newest version of TLS to offer."""
+        self.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        self.until("<proceed[^>]*>")
+        self.encrypt(newest=newest)
+        self.open()
+
     def bind(self, resource="raw"):
         answer = self.iq(
             "bind",
@@ -93,6 +100,13 @@ class RawClient(Connection):
     def scram_final(self, challenge, sasl2=False, to=""):
         self.send_proof(challenge, sasl2, to)
         return self.until(REPLY)
+
+    def scram_plus(self, pw, binding, mechanism="SCRAM-SHA-1-PLUS"):
+        """A login by SCRAM with this channel binding, (type, data); returns the last answer, verbatim."""
+        self.scram, self.pw = sasl.Scram(self.user, mechanism, binding=binding), pw
+        self.send(f"<auth xmlns='{SASL}' mechanism='{mechanism}'>{self.scram.first()}</auth>")
+        answer = self.until(REPLY)
+        return self.scram_final(answer) if "<challenge" in answer else answer
 
     def auth(self, mechanism="PLAIN", sasl2=False):
         """Logs in; returns `<success…`, or `<failure…` with condition and text, verbatim."""

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import logging
 import queue
+import ssl
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -154,6 +155,7 @@ class Client:
     """`Client(server, "alice")` logs in or raises LoginRefused.
 
     PLAIN, since slixmpp 1.10 without TLS and ejabberd disagree about channel binding in SCRAM; `raw.py` tries SCRAM.
+    With `tls` and without a mechanism it tries what slixmpp itself would try.
     """
 
     ids = itertools.count(1)
@@ -161,8 +163,8 @@ class Client:
     MOST, SPAN = 18, 10.5
     written = collections.defaultdict(collections.deque)  # (server, user) -> when lines were sent
 
-    def __init__(self, server, user, pw=None, resource="lab", mechanism="PLAIN", within=15):
-        self.server, self.user = server, user
+    def __init__(self, server, user, pw=None, resource="lab", mechanism="PLAIN", within=15, tls=False):
+        self.server, self.user, self.tls = server, user, tls
         self.jid = f"{server.jid(user)}/{resource}"
         self.messages, self.receipts, self.presences = queue.Queue(), queue.Queue(), queue.Queue()
         self.error = None
@@ -176,7 +178,7 @@ class Client:
     async def _connect(self, pw, mechanism):
         self.x = x = _Xmpp(self.jid, pw, mechanism)
         done = asyncio.get_running_loop().create_future()
-        failures = []
+        failures = self.failures = []
 
         def settle(problem=None):
             if not done.done():
@@ -204,13 +206,16 @@ class Client:
         x.add_event_handler("message_error", self.messages.put)
         x.add_event_handler("receipt_received", self.receipts.put)
         x.add_event_handler("presence", self.presences.put)
+        x.ssl_context.check_hostname, x.ssl_context.verify_mode = False, ssl.CERT_NONE
         if "disable_starttls" in inspect.signature(x.connect).parameters:  # slixmpp 1.8 (bookworm)
             x.connect(
-                address=("127.0.0.1", self.server.c2s), use_ssl=False, force_starttls=False, disable_starttls=True
+                address=("127.0.0.1", self.server.c2s),
+                use_ssl=False,
+                force_starttls=self.tls,
+                disable_starttls=not self.tls,
             )
         else:
-            x.enable_direct_tls = x.enable_starttls = False
-            x.enable_plaintext = True
+            x.enable_direct_tls, x.enable_starttls, x.enable_plaintext = False, self.tls, not self.tls
             x.connect("127.0.0.1", self.server.c2s)
         await done
         x.send_presence()

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import ssl
 import uuid
 
 from .. import sasl
@@ -17,10 +16,7 @@ class Stream(Connection):
         super().__init__(port, source)
         self.host, self.within, self.frm = host, within, frm
         if certificate:
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            context.load_cert_chain(*certificate)
-            self.s = context.wrap_socket(self.s)
+            self.encrypt(certificate)
         self.head()
         self.features = self.until("</stream:features>")
 
@@ -36,22 +32,6 @@ class Stream(Connection):
             super().send(xml)
         except OSError:
             self.closed = True
-
-    def read(self, within):
-        """Like `Connection.read`, but TLS may hold decrypted bytes that the socket no longer has."""
-        if not isinstance(self.s, ssl.SSLSocket):
-            super().read(within)
-            return
-        self.s.settimeout(max(0.001, within))
-        try:
-            data = self.s.recv(65536)
-        except TimeoutError:
-            return
-        except OSError:
-            data = b""
-        self.closed = self.closed or not data
-        self.buf += data.decode(errors="replace")
-        self.text += data.decode(errors="replace")
 
     def until(self, pattern, within=None):
         """Text up to the pattern, or everything read when the stream or the time ended."""

@@ -287,30 +287,7 @@ class Ejabberd(Server):
                 os.chown(os.path.join(base, name), uid, gid, follow_symlinks=False)
 
     def _certificate(self):
-        subprocess.run(
-            [
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "30",
-                "-subj",
-                "/CN=localhost",
-                "-addext",
-                "subjectAltName=DNS:localhost,DNS:*.localhost",
-                "-keyout",
-                self.path / "key.pem",
-                "-out",
-                self.path / "crt.pem",
-            ],
-            check=True,
-            stderr=subprocess.DEVNULL,
-        )
+        machine.certificate(self.path / "crt.pem", self.path / "key.pem")
         (self.path / "cert.pem").write_text((self.path / "key.pem").read_text() + (self.path / "crt.pem").read_text())
 
     # -- the hook module ----------------------------------------------------------------------------------------------

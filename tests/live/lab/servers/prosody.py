@@ -36,7 +36,7 @@ admin_socket = "{run}/data/prosody.sock"
 
 admins = {{ "admin@{host}" }}
 modules_enabled = {{
-	"disco"; "roster"; "saslauth"; "ping"; "version"; "time"; "posix";
+	"disco"; "roster"; "saslauth"; "tls"; "ping"; "version"; "time"; "posix";
 	"carbons"; "admin_shell"; "register_ibr"; "websocket"; "blocklist";
 }}
 modules_disabled = {{ "s2s"; "s2s_auth_certs" }}
@@ -93,6 +93,7 @@ class Prosody(Server):
             machine.fresh_folder(self.path)
             (self.path / "data").mkdir()
             (self.path / "certs").mkdir()
+            machine.certificate(self.path / "certs" / "localhost.crt", self.path / "certs" / "localhost.key")
             self.place_plugins(self.path / "plugins")
         self.write_config()
         began = time.time()
