@@ -1,5 +1,6 @@
 """Logins that fail before the server looks at a proof, as those of SCRAM with a channel binding (RFC 5929, RFC 9266)
-that the server refuses: they are no wrong passwords, and no guesses for free. On streams with TLS, with the default rules.
+that the server refuses: they are no wrong passwords, and no guesses for free. On streams with TLS, with the default
+rules.
 """
 
 import os

@@ -56,7 +56,8 @@ return function (settings, storage, known)
 		changed[page_of(number)] = true;
 	end
 
-	-- Ends what is older than the window. Reports that portcullis has not taken are kept longer.
+	-- Ends what is older than the window. Reports that portcullis has not taken are kept longer. What was kept at a stop may stand
+	-- behind something newer, and then counts until that is over.
 	local function tidy(now)
 		while failures.fresh <= failures.last do
 			local failure = failures[failures.fresh];
@@ -140,7 +141,8 @@ return function (settings, storage, known)
 
 	-- Outcomes ------------------------------------------------------------------------------------------------------
 
-	local function count(login)
+	-- `age`: how many seconds ago it happened.
+	local function count(login, age)
 		tidy(time_now());
 		local number = failures.last + 1;
 		while failures.first <= number - (PAGES - 1) * PAGE do -- the page that comes next has to be empty
@@ -149,19 +151,20 @@ return function (settings, storage, known)
 		end
 		failures.fresh = math.max(failures.fresh, failures.first);
 		failures.last = number;
-		put(number, { time = time_now(), login = login });
+		put(number, { time = time_now() - age, login = login });
 		changed[page_of(number)] = true;
 	end
 
 	function away.failed(login)
 		if limit == 0 then return; end
-		count(login);
+		count(login, 0);
 		write(page_of(failures.last));
 	end
 
-	-- Keeps a failure that was not counted here, to be told after a restart; write_some() writes it.
-	function away.keep(login)
-		if limit > 0 and not number_of[login] then count(login); end
+	-- Keeps a failure of `age` seconds ago that was not counted here, to be told after a restart; write_some() writes it. It is
+	-- neither in the future nor older than the window, whatever a clock did meanwhile.
+	function away.keep(login, age)
+		if limit > 0 and not number_of[login] then count(login, math.max(0, math.min(age, window))); end
 	end
 
 	-- A success forgives what failed for this account from this source, and nothing else: a guesser may have an account.

@@ -76,7 +76,7 @@ return function (component, shared, clock, away)
 
 	local queue = { first = 1, last = 0 };
 	local unanswered, not_before = 0, 0;
-	local sent = {}; -- the logins of each report without an answer, as keys
+	local sent = {}; -- the logins of each report without an answer, as keys -> the first one that was not taken
 
 	local function trim()
 		while queue.last - queue.first + 1 > MAX_QUEUED do
@@ -131,6 +131,7 @@ return function (component, shared, clock, away)
 			if is_taken or first == last then
 				if not is_taken then module:log("warn", "portcullis does not understand the report of a login, dropping it (%s)", condition); end
 				away.delivered(logins, first, last);
+				sent[logins] = last + 1;
 				return done();
 			end
 			local middle = math.floor((first + last) / 2);
@@ -144,7 +145,7 @@ return function (component, shared, clock, away)
 	local function send()
 		local logins = take();
 		unanswered = unanswered + 1;
-		sent[logins] = true;
+		sent[logins] = 1;
 		deliver(logins, 1, #logins, function (not_taken)
 			unanswered = unanswered - 1;
 			sent[logins] = nil;
@@ -200,10 +201,12 @@ return function (component, shared, clock, away)
 	-- the start.
 	function reports.keep_failures()
 		local function keep_one(login)
-			if login.outcome == "failure" then away.keep(login); end
+			if login.outcome ~= "failure" then return; end
+			local at = datetime.parse(login.at);
+			away.keep(login, at and clock.now() - at or 0);
 		end
-		for logins in pairs(sent) do
-			for _, login in ipairs(logins) do keep_one(login); end
+		for logins, first in pairs(sent) do
+			for n = first, #logins do keep_one(logins[n]); end
 		end
 		for i = queue.first, queue.last do keep_one(queue[i]); end
 	end

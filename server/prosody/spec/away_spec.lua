@@ -111,6 +111,19 @@ describe("away", function ()
 		assert.same({}, new_away().read_all());
 	end);
 
+	it("counts what was kept when the server stopped from when it happened, at most for the window and never in the future", function ()
+		for _, age in ipairs { 590, 590, -3600, 10, 1e9 } do away.keep(login("a@example.org", "203.0.113.7"), age); end
+		away.write_some();
+		assert.equal(5, #new_away(4).read_all());
+		assert.is_true(away.is_over("a@example.org", "203.0.113.7"));
+		now = now + 15;
+		assert.is_false(away.is_over("a@example.org", "203.0.113.7"));
+		new_away(1).read_all();
+		now = now + 585;
+		assert.is_false(away.is_over("a@example.org", "203.0.113.7"));
+		assert.equal(5, #new_away().read_all());
+	end);
+
 	it("goes over to the instance that comes after a reload", function ()
 		fail("a@example.org", "203.0.113.7", 5);
 		local saved = away.save();

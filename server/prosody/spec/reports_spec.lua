@@ -68,6 +68,37 @@ describe("reports", function ()
 		assert.same({ "late@example.org" }, away.kept);
 	end);
 
+	it("leave their failures behind as old as they are", function ()
+		local ages, now = {}, clock.now();
+		component.connected = false;
+		reports.add({ account = "a@example.org", outcome = "failure" });
+		function away.keep(_, age) table.insert(ages, age); end
+		local later = { now = function () return now + 30; end };
+		local rest = reports.save();
+		reports = module:require "reports"(component, {}, later, away);
+		reports.restore(rest);
+		reports.keep_failures();
+		assert.same({ 30 }, ages);
+	end);
+
+	it("that come in halves leave behind what was not taken when the server stops, and nothing that was", function ()
+		component.connected = false;
+		for n = 1, 4 do reports.add({ account = "user"..n.."@example.org", outcome = "failure" }); end
+		component.connected = true;
+		reports.flush();
+		component.requests[1].callback(failure("bad-request"));
+		reports.keep_failures();
+		assert.same({ "user1@example.org", "user2@example.org", "user3@example.org", "user4@example.org" }, away.kept);
+		away.kept = {};
+		component.requests[2].callback(RESULT);
+		reports.keep_failures();
+		assert.same({ "user3@example.org", "user4@example.org" }, away.kept);
+		away.kept = {};
+		component.requests[3].callback(RESULT);
+		reports.keep_failures();
+		assert.same({}, away.kept);
+	end);
+
 	it("hold a hundred logins at most", function ()
 		component.connected = false;
 		add(250);

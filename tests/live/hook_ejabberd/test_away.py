@@ -252,6 +252,25 @@ def test_failures_whose_report_has_no_answer_yet_are_told_after_a_restart(
         assert all(began - 1 < parse(login["at"]) < ended + 1 for login in back.logins)
 
 
+@pytest.mark.timing
+def test_failures_kept_at_a_stop_count_from_when_they_happened(ej, component, open_stream):
+    window, source = 8, "127.8.77.3"
+    ej.set_options(away_limit="3", away_window=f"{window} seconds")
+    component.wait_held()
+    component.silent = {"report"}
+    for _ in range(3):
+        open_stream(source).plain("late3", "wrong")
+    failed = time.time()
+    component.wait(lambda: sum(component.reports) >= 3)
+    time.sleep(5)
+    component.close()
+    ej.restart_module()
+    assert time.time() < failed + window - 1, "this machine is too slow for the test"
+    assert open_stream(source).plain("late4", "wrong")[0] == "temporary-auth-failure", "they are counted"
+    time.sleep(failed + window + 0.5 - time.time())
+    assert open_stream(source).plain("late4", "wrong")[0] == "not-authorized", "and are over when their window is"
+
+
 def test_a_report_that_is_refused_costs_the_one_login_that_is_why(ej, component, open_stream):
     component.close()
     s = open_stream()

@@ -135,7 +135,7 @@ init(Host) ->
 -spec handle_call(term(), gen_server:from(), #state{}) ->
           {noreply, #state{}} | {noreply, #state{}, 0} | {reply, term(), #state{}}.
 handle_call({failed, Subjects, Login}, From, State0) ->
-    #state{last = Number, unwritten = Unwritten} = Counted = count(Subjects, Login, State0),
+    #state{last = Number, unwritten = Unwritten} = Counted = count(now_ms(), Subjects, Login, State0),
     State = Counted#state{unwritten = [{From, Number} | Unwritten]},
     case length(State#state.unwritten) >= ?MAX_TOGETHER of
         true -> {noreply, sync(State)};
@@ -179,17 +179,31 @@ sync(#state{disk = Disk, unwritten = Waiting} = State) ->
     lists:foreach(fun({From, Number}) -> gen_server:reply(From, Number) end, Waiting),
     State#state{disk = Synced, unwritten = []}.
 
-count(Subjects, Login, #state{last = Last} = State) ->
-    make_room(insert({{failure, Last + 1}, now_ms(), Subjects, Login}, State#state{last = Last + 1})).
+count(When, Subjects, Login, #state{last = Last} = State) ->
+    make_room(insert({{failure, Last + 1}, When, Subjects, Login}, State#state{last = Last + 1})).
 
-keep_one({none, {_, Attributes} = Login}, State) ->
+keep_one({none, {_, Attributes} = Login}, #state{host = Host} = State) ->
     Address = case proplists:get_value(<<"address">>, Attributes) of
                   undefined -> undefined;
                   Text -> mod_portcullis_net:address(Text)
               end,
-    count(mod_portcullis_places:subjects(proplists:get_value(<<"account">>, Attributes), Address), Login, State);
+    Subjects = mod_portcullis_places:subjects(proplists:get_value(<<"account">>, Attributes), Address),
+    count(happened(Host, Login), Subjects, Login, State);
 keep_one({Number, {told, _} = Login}, State) -> change_login(Number, Login, State);
 keep_one(_, State) -> State.        % on disk as it is
+
+%% When a login failed, by our clock now: neither in the future nor before the window, whatever a clock did meanwhile.
+happened(Host, Login) ->
+    Now = now_ms(),
+    When = case Login of
+               {told, Attributes} ->
+                   case mod_portcullis_protocol:milliseconds(proplists:get_value(<<"at">>, Attributes)) of
+                       undefined -> Now;
+                       At -> At + mod_portcullis_bans:skew(Host)
+                   end;
+               {Ms, _} -> Ms
+           end,
+    max(Now - option(Host, away_window), min(Now, When)).
 
 %% It is gone if it was forgiven, or if too many came after it.
 change_login(Number, Login, #state{table = Table} = State) ->

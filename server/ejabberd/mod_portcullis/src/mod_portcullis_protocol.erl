@@ -6,7 +6,7 @@
 -export([named/1]).
 -export([element/2, element/3, child/2, payload/1, attribute/2, integer/2, text/1, change/1]).
 -export([mechanism/1, clip/1]).
--export([now_ms/0, timestamp/1, time/2]).
+-export([now_ms/0, timestamp/1, milliseconds/1, time/2]).
 -export_type([answer/0, attributes/0]).
 
 -include("xmpp.hrl").
@@ -217,7 +217,11 @@ timestamp(Ms) -> list_to_binary(calendar:system_time_to_rfc3339(Ms, [{unit, mill
 
 %% An attribute that must be such a time; `undefined` when it is absent or anything else.
 -spec time(binary(), xmlel()) -> integer() | undefined.
-time(Name, El) ->
-    try calendar:rfc3339_to_system_time(binary_to_list(attribute(Name, El)), [{unit, millisecond}])
+time(Name, El) -> milliseconds(attribute(Name, El)).
+
+%% The reverse of timestamp/1.
+-spec milliseconds(term()) -> integer() | undefined.
+milliseconds(Text) ->
+    try calendar:rfc3339_to_system_time(binary_to_list(Text), [{unit, millisecond}])
     catch error:_ -> undefined
     end.
