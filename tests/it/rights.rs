@@ -211,6 +211,170 @@ async fn lists_show_only_the_hosts_of_a_limited_role() {
     assert!(said.contains("x@a.example is banned: #1"), "{said}");
 }
 
+/// What every command says that names no subject, for the commands where that is possible. A new command must be added.
+fn lines_without_a_subject(name: &str, command: &str) -> Vec<String> {
+    let lines: &[&str] = match name {
+        "list" => &[
+            "list",
+            "list all",
+            "list ended",
+            "list zeta",
+            "list by:zeta",
+            "list #1",
+            "list state:pending",
+        ],
+        "allowed" => &["allowed", "allowed zeta", "allowed ended"],
+        "failures" => &["failures", "failures zeta"],
+        "unban" => &[
+            "unban all",
+            "unban all zeta",
+            "unban all by:root@root.example",
+            "unban all state:pending",
+            "unban all origin:manual",
+        ],
+        "extend" => &["extend #1 #2 3d", "extend all 3d"],
+        "undo" => &[
+            "undo",
+            "undo COMMAND",
+            "undo COMMAND --others",
+            "undo #1 --others",
+            "undo #1",
+        ],
+        "watch" => &[
+            "watch",
+            "watch zeta-mod@b.example",
+            "watch zeta-mod@b.example off",
+            "watch zeta-room@conference.b.example",
+            "watch zeta-room@conference.b.example all",
+            "watch root@root.example",
+            "watch root@root.example off",
+            "watch mate@a.example",
+            "watch mate@a.example off",
+        ],
+        "show" => &["show #1", "show #2", "show #99"],
+        "note" => &["note #1 x"],
+        "help" => &["help", "help undo"],
+        "policy" | "status" => &[name],
+        "rehearse" => &["rehearse", "rehearse last=10", "rehearse guesser limit=2"],
+        "ban" => &["ban #1 1d", "ban zeta", "ban all 1d"],
+        "allow" | "unallow" | "check" | "kick" | "forget" | "attempt" => &[],
+        _ => panic!("{name}: write lines for it here"),
+    };
+    let lines = lines.iter().chain(&["#1", "zeta"]);
+    let named = |line: &&str| match line.starts_with(name) {
+        true => (*line).to_owned(),
+        false => format!("{name} {line}"),
+    };
+    lines
+        .map(named)
+        .map(|line| line.replace("COMMAND", command))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_command_tells_or_changes_what_concerns_other_hosts_only() {
+    let mut leaks = Vec::new();
+    for role in [Role::Viewer, Role::Moderator, Role::Admin] {
+        let bot = bot(Rights::on(role, ["a.example"]));
+        let account = |text: &str| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
+        bot.bot.set_roles(Roles::new([
+            (account(ROOT), Rights::everywhere(Role::Admin)),
+            (account(SOMEBODY), Rights::on(role, ["a.example"])),
+            (account("mate@a.example"), Rights::on(role, ["a.example"])),
+            (
+                account("zeta-mod@b.example"),
+                Rights::on(Role::Moderator, ["b.example"]),
+            ),
+        ]));
+        let mut policy = Policy::clone(&bot.world.engine.policy());
+        policy.exempt_accounts = ["root@root.example", "boss@a.example", "zeta-boss@b.example"]
+            .map(account)
+            .to_vec();
+        bot.world.engine.set_policy(policy);
+        let many: Vec<String> = (1..=7).map(|n| format!("zeta{n}@b.example")).collect();
+        let banned = bot
+            .chat(ROOT, &format!("ban {} 1d zeta-reason", many.join(" ")))
+            .await;
+        assert!(banned.contains("Answer yes"), "{banned}");
+        bot.chat(ROOT, "yes").await;
+        let banned = Subject::parse("zeta1@b.example").unwrap();
+        let command = bot
+            .world
+            .engine
+            .read(|ledger| ledger.undo().of(&banned).unwrap().command);
+        let command = command.unwrap().to_string();
+        for line in [
+            "ban zeta@b.example from 203.0.113.7 1d zeta",
+            "allow zeta-ok@b.example 1d zeta",
+            "note zeta1@b.example zeta-note",
+            "attempt zeta9@b.example 2",
+            "watch zeta-mod@b.example guards quiet 01:23-02:34",
+            "watch zeta-room@conference.b.example all",
+            "ban x@a.example 1d here",
+            "unban zeta7@b.example",
+        ] {
+            bot.pass(11);
+            let said = bot.chat(ROOT, line).await;
+            assert!(!said.contains("Nothing was done"), "{line}: {said}");
+        }
+        let subscriptions = |bot: &Bot| {
+            let of = |who: &str| {
+                let subject = Subject::parse(who).unwrap();
+                bot.world
+                    .engine
+                    .read(|ledger| ledger.subscriptions().of(&subject).cloned())
+            };
+            [
+                "zeta-mod@b.example",
+                "zeta-room@conference.b.example",
+                "root@root.example",
+            ]
+            .map(of)
+        };
+        let bans = |bot: &Bot| {
+            bot.world.engine.read(|ledger| {
+                let others = ledger
+                    .bans()
+                    .newest_first()
+                    .filter(|ban| ban.subject.to_string().contains("zeta"));
+                others.map(|ban| (ban.id, ban.version)).collect::<Vec<_>>()
+            })
+        };
+        let before = (subscriptions(&bot), bans(&bot));
+        for spec in permitted(role) {
+            for line in lines_without_a_subject(spec.name, &command) {
+                for line in [line.as_str(), "yes"] {
+                    bot.pass(11);
+                    let said = bot.chat(SOMEBODY, line).await;
+                    // The caller's own words may be repeated.
+                    let told = line
+                        .split_whitespace()
+                        .fold(said.clone(), |said, word| said.replace(word, ""));
+                    let told = told.replace("“zeta”", "").replace("\"zeta\"", "");
+                    if told.contains("zeta") || told.contains("01:23") {
+                        leaks.push(format!("a {role} says {line} and reads:\n{said}"));
+                    }
+                }
+            }
+            if spec.form {
+                let form = bot
+                    .command(SOMEBODY, &format!("node='{}'", spec.name), "")
+                    .await;
+                let shown = String::from(&form);
+                if shown.contains("zeta") {
+                    leaks.push(format!("the form {} of a {role}: {shown}", spec.name));
+                }
+            }
+        }
+        assert_eq!(
+            (subscriptions(&bot), bans(&bot)),
+            before,
+            "a {role} changed something"
+        );
+    }
+    assert!(leaks.is_empty(), "{}", leaks.join("\n\n"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn only_admins_see_who_holds_which_role() {
     let account = |text: &str| Account::from_jid(&Jid::new(text).unwrap()).unwrap();

@@ -13,13 +13,15 @@ use crate::command::phrases::NAMED;
 use crate::command::request::Request;
 use crate::core::policy::Whose;
 use crate::core::rules::RuleKey;
-use crate::core::{Policy, Role, Rule, Term};
+use crate::core::{Policy, Rights, Role, Rule, Term};
 
 /// The limits, rules and exemptions in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct PolicyFacts {
     /// The caller's role, with the virtual hosts it holds on.
     pub(super) rights: String,
+    /// Whether the caller sees every host.
+    pub(super) sees_all: bool,
     /// The highest role of the caller.
     #[serde(serialize_with = "fact")]
     pub(super) role: Role,
@@ -30,7 +32,7 @@ pub(super) struct PolicyFacts {
     pub(super) policy: Arc<Policy>,
     /// Networks that are exempt by configuration.
     pub(super) exempt_networks: NameList,
-    /// Accounts that are exempt by configuration, admins first.
+    /// Accounts of the caller's hosts that are exempt by configuration, admins first.
     pub(super) exempt_accounts: NameList,
     /// Declared proxies.
     pub(super) proxies: NameList,
@@ -51,10 +53,11 @@ impl PolicyFacts {
         });
         PolicyFacts {
             rights: call.caller.rights.to_string(),
+            sees_all: call.caller.rights.see_all(),
             role: call.caller.role(),
             holders: Holders::gather(&call.caller, context),
             exempt_networks: NameList::first(&policy.exempt_networks, NAMED),
-            exempt_accounts: NameList::first(&policy.exempt_accounts, NAMED),
+            exempt_accounts: exempt_accounts(&call.caller.rights, &policy),
             proxies: NameList::first(&policy.rules.proxies, NAMED),
             allowed,
             asked_above: MANY,
@@ -68,6 +71,16 @@ impl PolicyFacts {
         let dry = rules.iter().filter(|rule| rule.dry_run).count();
         (rules.len() - dry, dry)
     }
+}
+
+/// The exempt accounts of the caller's hosts.
+fn exempt_accounts(rights: &Rights, policy: &Policy) -> NameList {
+    let all = &policy.exempt_accounts;
+    let seen: Vec<_> = all
+        .iter()
+        .filter(|one| rights.reach(one.domain()))
+        .collect();
+    NameList::first(&seen, NAMED)
 }
 
 /// Without the exemptions, which may be many.

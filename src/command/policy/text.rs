@@ -216,7 +216,10 @@ fn exempt(facts: &PolicyFacts) -> [Row; 4] {
         ),
         Row::new(
             "exempt_accounts",
-            "[exempt] accounts, admins",
+            match facts.sees_all {
+                true => "[exempt] accounts, admins",
+                false => "[exempt] accounts, admins, of your hosts",
+            },
             exempt_names(&facts.exempt_accounts),
         ),
         Row::new("proxies", "[exempt] proxies", exempt_names(&facts.proxies)),

@@ -55,7 +55,13 @@ pub(super) async fn find(
         && let Some(command) = CommandId::parse(word)
     {
         let first = first_of(context, |entry| entry.command == Some(command));
-        let wanted = first.map(|first| whole(&first, context));
+        let mut wanted = first.map(|first| whole(&first, context));
+        // The id may come from somebody with more rights.
+        let rights = &call.caller.rights;
+        if let Some(wanted) = &mut wanted {
+            wanted.entries.retain(|one| rights.see(&one.subject));
+        }
+        let wanted = wanted.filter(|wanted| !wanted.entries.is_empty());
         return wanted.ok_or_else(|| stop(text::nothing_of(command)));
     }
     named(&words, call, context).await

@@ -5,10 +5,12 @@ mod text;
 use super::context::Context;
 use super::outcome::{Answer, EarlyOutcome, Grade, Outcome, Problem, Row};
 use super::parts::results::carry_out;
+use super::phrases;
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
-use crate::core::{Action, Quiet, Role, Ruling, Subject, Topic, Watch};
+use crate::core::refusal::Permission;
+use crate::core::{Action, Quiet, Refusal, Role, Ruling, Subject, Topic, Watch};
 
 /// The description.
 pub(super) const SPEC: Spec = Spec {
@@ -166,7 +168,11 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
         return Err(Problem::new("whose", text::NO_HEARER).into());
     };
     let is_own = own.as_ref() == Some(&subject);
-    let role = call.caller.role();
+    let (rights, role) = (&call.caller.rights, call.caller.role());
+    if !is_own && rights.over(&subject) < Role::Admin {
+        let why = Refusal::NeedsRole(Role::Admin, Permission::SubscribeOthers);
+        return Err(Answer::failed(phrases::refusal(&why, role)).into());
+    }
     let kept = context
         .engine
         .read(|ledger| ledger.subscriptions().of(&subject).cloned());
@@ -231,7 +237,6 @@ fn told(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::command::phrases;
 
     fn wish(text: &str) -> Result<WatchCall, Vec<Problem>> {
         WatchCall::parse(&Values::new().with("topics", text))
