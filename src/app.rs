@@ -124,13 +124,27 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     });
     let context = Context::new(&gate, gate.engine.now())
         .recording(recorded)
-        .stored_by(store.engine().name());
+        .stored_by(store.engine().name(), store.damaged_head());
     let bot = Bot::new(
         wire.domain().clone(),
         context,
         Roles::new(config.granted.clone()),
     );
     bot.rooms().configure(config.rooms.clone());
+    let following = Vital::spawn(|stop| {
+        let engine = Arc::clone(&gate.engine);
+        async move {
+            let followed = engine.follow(stop).await;
+            followed.context("decisions can no longer be read from the store")
+        }
+    });
+    if let (Some(why), Some(about)) = (store.damaged_head(), bot.subject()) {
+        // Before anybody can ask for a ban: the next number may have been given.
+        let noted = gate.engine.may_have_lost_its_end(&about, why);
+        if let Err(why) = noted.await {
+            tracing::error!(%why, "cannot record that the end of the log may be lost");
+        }
+    }
     let notices = Notices::new(Arc::clone(&bot));
     let hook = Hook::new(
         wire.domain().clone(),
@@ -232,13 +246,6 @@ async fn serve(file: PathBuf, config: Config, logs: Logs) -> anyhow::Result<()> 
     counting.spawn(|stop| {
         let admission = Arc::clone(&gate.admission);
         async move { admission.persist(stop).await }
-    });
-    let following = Vital::spawn(|stop| {
-        let engine = Arc::clone(&gate.engine);
-        async move {
-            let followed = engine.follow(stop).await;
-            followed.context("decisions can no longer be read from the store")
-        }
     });
     let mut routing = Tasks::new();
     routing.spawn(|stop| {

@@ -44,6 +44,8 @@ pub struct Context {
     pub recording: Option<RecordingFiles>,
     /// Name of the storage engine that the log is on; `None` if it is on no disk.
     pub store_engine: Option<&'static str>,
+    /// What is wrong with the file that says where the log ended, found at the start.
+    pub damaged_head: Option<String>,
     /// Receives the progress of long work.
     pub progress: OnProgress,
 }
@@ -62,6 +64,7 @@ impl Context {
             audit: AuditEvents::default(),
             recording: None,
             store_engine: None,
+            damaged_head: None,
             progress: Arc::new(|_, _| {}),
         }
     }
@@ -98,11 +101,12 @@ impl Context {
         Context { recording, ..self }
     }
 
-    /// Sets the name of the storage engine.
+    /// Sets the name of the storage engine, and what was wrong with the store's file `head`.
     #[must_use]
-    pub fn stored_by(self, engine: &'static str) -> Self {
+    pub fn stored_by(self, engine: &'static str, damaged_head: Option<String>) -> Self {
         Context {
             store_engine: Some(engine),
+            damaged_head,
             ..self
         }
     }

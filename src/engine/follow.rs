@@ -6,7 +6,7 @@ use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use crate::core::{BanRuling, Ledger, Ruling, Timestamp};
+use crate::core::{BanRuling, Event, Ledger, Ruling, Timestamp};
 use crate::journal::{Entry, LogFault};
 
 pub(super) async fn run(engine: &Engine, stop: CancellationToken) -> Result<(), LogFault> {
@@ -55,7 +55,7 @@ fn fold(engine: &Engine, entries: Vec<Entry>) {
         for listener in &engine.listeners {
             listener.ruled(&entry.event, ruling);
         }
-        told_by_rule(ruling);
+        log_ruling(&entry.event, ruling);
     }
     let ids = entries.iter().map(|entry| entry.event.id);
     engine.rulings.ruled(ids.zip(rulings));
@@ -64,12 +64,19 @@ fn fold(engine: &Engine, entries: Vec<Entry>) {
 }
 
 /// The result of an order is told to its author; the ban of a rule is logged here.
-fn told_by_rule(ruling: &Ruling) {
+fn log_ruling(event: &Event, ruling: &Ruling) {
     if let Ruling::PutBack { next } = ruling {
-        tracing::warn!(
-            %next,
-            "the store was put back to an older copy; decisions made after that copy are unknown here"
-        );
+        match &event.personal.note {
+            None => tracing::warn!(
+                %next,
+                "the store was put back to an older copy; decisions made after that copy are unknown here"
+            ),
+            Some(why) => tracing::warn!(
+                %next,
+                %why,
+                "ban numbers were left out, because the end of the log may be lost"
+            ),
+        }
     }
     if let Ruling::Ban(BanRuling::Banned(ban)) = ruling
         && let Some(rule) = ban.origin.rule()

@@ -3,13 +3,27 @@
 
 use super::Engine;
 use super::clock::fresh_id;
-use crate::core::{Actor, BanId, Change, Event, Ruling, Subject};
+use crate::core::{Actor, BanId, Change, Event, Personal, Ruling, Subject};
 use crate::journal::LogFault;
 
 /// Ban numbers left out beyond the last one that somebody named, because there may have been later ones.
 const SPARE: u64 = 1_000;
 
 impl Engine {
+    /// Records that the end of the log may be lost, because what tells where it ended is damaged; `why` says how. Ban numbers go on
+    /// as after [`Engine::was_put_back`].
+    ///
+    /// # Errors
+    /// [`LogFault`] if it could not be made durable.
+    pub(crate) async fn may_have_lost_its_end(
+        &self,
+        about: &Subject,
+        why: String,
+    ) -> Result<bool, LogFault> {
+        let seen = self.read(|ledger| ledger.subjects().next_ban());
+        self.leave_out_numbers(about, seen, Some(why)).await
+    }
+
     /// Records that the log was put back to an older copy, if `seen`, the number of a ban that somebody knows, was
     /// not given here yet. From then on ban numbers go on well above it, so that none is given twice, and hook
     /// modules fetch all bans again. `about` is where the event belongs in the history.
@@ -19,6 +33,15 @@ impl Engine {
     /// # Errors
     /// [`LogFault`] if it could not be made durable.
     pub async fn was_put_back(&self, about: &Subject, seen: BanId) -> Result<bool, LogFault> {
+        self.leave_out_numbers(about, seen, None).await
+    }
+
+    async fn leave_out_numbers(
+        &self,
+        about: &Subject,
+        seen: BanId,
+        note: Option<String>,
+    ) -> Result<bool, LogFault> {
         let _one_at_a_time = self.putting_back.lock().await;
         let (next, spare, version) = self.read(|ledger| {
             let subjects = ledger.subjects();
@@ -45,7 +68,11 @@ impl Engine {
             Change::PutBack {
                 next: BanId(seen.0.saturating_add(SPARE + 1).min(furthest)),
             },
-        );
+        )
+        .with_personal(Personal {
+            note,
+            ..Personal::default()
+        });
         let rulings = self
             .append(std::slice::from_ref(&event), vec![event.id])
             .await?;

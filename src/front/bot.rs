@@ -13,7 +13,7 @@ use super::presence;
 use super::rooms::Rooms;
 use super::sent::SentMessages;
 use crate::command::{Caller, Context, FrontState, Roles};
-use crate::core::Rights;
+use crate::core::{Account, Rights, Subject};
 use crate::xmpp::stanza::Header;
 
 /// Localpart of the contact that people chat with.
@@ -51,6 +51,11 @@ impl Bot {
             forms: Forms::default(),
             sent: SentMessages::default(),
         })
+    }
+
+    /// The bot itself, as the subject of what concerns no other.
+    pub fn subject(&self) -> Option<Subject> {
+        Account::from_jid(&self.jid.clone().into()).map(Subject::Account)
     }
 
     /// Replaces the roles, also for open forms.

@@ -30,7 +30,9 @@ use tokio::sync::watch;
 
 use self::head_file::HeadFile;
 use self::writer::{Append, WriterState};
-use super::engine::{Durable, EngineKind, Failure, RowChange, StorageEngine, StoreTable, guarded};
+use super::engine::{
+    Durable, EngineKind, Failure, RowChange, StorageEngine, StoreTable, closed, guarded,
+};
 use super::{CounterFile, LedgerFile, VALUE_LIMIT};
 use crate::core::Seq;
 use crate::core::event::Chain;
@@ -56,7 +58,10 @@ pub fn is_in_use(path: &Path) -> bool {
 /// Whether nothing was ever stored in a folder, found without changing it: it is empty or not there. One that cannot be
 /// read is not new.
 pub fn is_new(path: &Path) -> bool {
-    !which::has_files(path).unwrap_or(true)
+    match std::fs::read_dir(path) {
+        Err(why) => why.kind() == std::io::ErrorKind::NotFound,
+        Ok(mut files) => files.next().is_none(),
+    }
 }
 
 /// A log, an outbox and their files in one folder. It is closed when dropped.
@@ -66,6 +71,7 @@ pub struct Store {
     queue: Mutex<Option<mpsc::SyncSender<Append>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     id: [u8; 16],
+    damaged_head: Option<String>,
 }
 
 #[derive(Debug)]
@@ -91,6 +97,12 @@ impl Store {
         self.id
     }
 
+    /// What was wrong with the file `head` when the store was opened; `None` if it was whole, or there was none. Without it
+    /// nobody can tell whether the log lost its end.
+    pub fn damaged_head(&self) -> Option<String> {
+        self.damaged_head.clone()
+    }
+
     /// The storage engine it is on.
     pub fn engine(&self) -> EngineKind {
         self.shared.kind
@@ -112,6 +124,8 @@ impl Store {
             if let Err(why) = synced {
                 tracing::error!(%why, "cannot close the store cleanly");
             }
+            // What it says then follows from that.
+            let _ = closed(engine);
         }
     }
 }
@@ -217,10 +231,9 @@ impl SharedStore {
         if is_over || matches!(why, Failure::Panicked(_)) {
             // It is not opened again, and closing would wait for its threads, which may be gone, with whoever appends.
             std::mem::forget(old);
-        } else if let Err(why) = guarded(|| {
-            drop(old);
-            Ok(())
-        }) {
+        } else if let WriterState::Running(engine) = old
+            && let Err(why) = closed(engine)
+        {
             // The writer goes on.
             tracing::warn!(%why, "the engine failed while it was closed");
         }

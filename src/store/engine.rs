@@ -242,6 +242,14 @@ pub(super) fn guarded<R>(call: impl FnOnce() -> Result<R, Failure>) -> Result<R,
         .unwrap_or_else(|panic| Err(Failure::Panicked(words(&*panic))))
 }
 
+/// Closes an engine. sled panics if it cannot write then.
+pub(super) fn closed(engine: Arc<dyn StorageEngine>) -> Result<(), Failure> {
+    guarded(|| {
+        drop(engine);
+        Ok(())
+    })
+}
+
 fn words(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<String>()

@@ -132,6 +132,7 @@ impl FrameFile {
         write_frame(&mut frame, body)?;
         OpenOptions::new()
             .append(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
             .open(path)?
             .write_all(&frame)
     }
@@ -142,7 +143,11 @@ impl FrameFile {
         &self,
         older: impl Fn(&[u8]) -> Option<Vec<u8>>,
     ) -> io::Result<(Vec<Vec<u8>>, Option<BadBytes>)> {
-        let file = match File::open(self.folder.join(self.name)) {
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(self.folder.join(self.name));
+        let file = match opened {
             Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), None)),
             opened => opened?,
         };
@@ -230,6 +235,23 @@ mod tests {
         assert!(!folder.path().join("rows.new").exists());
         replace(&file, &[b"two"]);
         assert_eq!(read(&file).0, [b"two"]);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_file_is_neither_read_nor_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = folder.path().join("elsewhere");
+        let file = FrameFile::new(folder.path(), "elsewhere");
+        file.replace(std::iter::once(Ok::<_, io::Error>(b"one".to_vec())), || {
+            Ok(())
+        })
+        .unwrap();
+        let before = fs::read(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, folder.path().join("link")).unwrap();
+        let link = FrameFile::new(folder.path(), "link");
+        assert!(link.read(|_| None).is_err());
+        assert!(link.append(b"two").is_err());
+        assert_eq!(fs::read(&elsewhere).unwrap(), before);
     }
 
     #[test]

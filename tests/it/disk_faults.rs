@@ -15,7 +15,7 @@ use portcullis::core::{Actor, BanChange, Change, Event, EventId, Ledger, Seq, Su
 use portcullis::exchange::lines::ExportLine;
 use portcullis::exchange::salvage::salvage;
 use portcullis::journal::{Journal as _, LogFault, Replica as _, Snapshots as _};
-use portcullis::store::{EngineKind, Store, inspect};
+use portcullis::store::{EngineKind, Store, inspect, move_store};
 
 /// Rounds of each kind without [`PORTCULLIS_FAULT_ROUNDS`](self).
 const ROUNDS: usize = 40;
@@ -250,6 +250,11 @@ fn child_on_a_failing_disk() {
         writeln!(out, "\n{what} {number}").unwrap();
         out.flush().unwrap();
     };
+    if let Ok(to) = std::env::var("PORTCULLIS_FAULT_MOVE") {
+        let to = EngineKind::NAMES.iter().find(|(name, _)| *name == to);
+        let moved = move_store(Path::new(&folder), to.unwrap().1, &mut |_| ());
+        return say("moved", u16::from(moved.is_ok()));
+    }
     let Ok(store) = Store::open(folder) else {
         return say("refused", 0);
     };
@@ -341,6 +346,49 @@ fn a_start_on_a_disk_that_takes_no_writes_reads_all_bans_and_stores_none() {
             assert_eq!(read_all(&failing).unwrap(), events, "{place}");
             fs::remove_dir_all(&failing).unwrap();
         }
+        fs::remove_dir_all(&whole).unwrap();
+    }
+}
+
+/// The disk fills up, or fails otherwise, at any write of a move.
+#[test]
+fn a_move_on_a_disk_that_fails_leaves_the_store_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let shim = shim(folder.path());
+    for (from, to) in [
+        (EngineKind::Sled, EngineKind::Redb),
+        (EngineKind::Redb, EngineKind::Sled),
+    ] {
+        let whole = folder.path().join("whole");
+        let events = filled(&whole, from);
+        let (mut moved, mut stayed) = (0, 0);
+        for error in [28, 5] {
+            for first in thinned((1..=48).collect()) {
+                let failing = folder.path().join("failing");
+                copy(&whole, &failing);
+                let fault = [
+                    ("FAIL_BELOW", failing.to_string_lossy().into_owned()),
+                    ("FAIL_FROM", first.to_string()),
+                    ("FAIL_UPTO", i32::MAX.to_string()),
+                    ("FAIL_WITH", error.to_string()),
+                    ("FAIL_HALF", u8::from(error == 28).to_string()),
+                    ("PORTCULLIS_FAULT_MOVE", to.name().to_owned()),
+                ];
+                let child = run_child(&shim, &failing, &fault);
+                match child.told("moved ")[..] {
+                    [1] => moved += 1,
+                    [0] => stayed += 1,
+                    _ => panic!("{from} to {to}, from call {first}: {}", child.0),
+                }
+                let place = format!("{from} to {to}, error {error}, from call {first}");
+                assert_eq!(read_all(&failing).unwrap(), events, "{place}");
+                let left = failing.join(to.name()).with_extension("copying");
+                assert!(!left.exists(), "{place}");
+                fs::remove_dir_all(&failing).unwrap();
+            }
+        }
+        eprintln!("| move from {from} to {to} | moved {moved} | as it was {stayed} |");
+        assert!(stayed > 0, "nothing failed");
         fs::remove_dir_all(&whole).unwrap();
     }
 }

@@ -135,8 +135,10 @@ async fn where_a_history_ends_is_named_before_and_after() {
         term: None,
         comment: "mine".into(),
     });
-    let granted = order("198.51.100.0/24", allow);
-    here.engine.submit_one(granted).await.unwrap();
+    for whom in ["198.51.100.0/24", "198.51.100.0/25"] {
+        let granted = order(whom, allow.clone());
+        here.engine.submit_one(granted).await.unwrap();
+    }
     let text = given(&here, ALL).await;
     let later = here.engine.now().as_millis();
     let there = World::on(Arc::default(), FakeServer::new(true), later - 20_000_000);
@@ -151,8 +153,10 @@ async fn where_a_history_ends_is_named_before_and_after() {
     // The ban of 203.0.113.7 is over.
     let bans = ["a@example.org", "b@example.org from 203.0.113.9"];
     assert_eq!(names(&done.bans), bans);
-    assert_eq!(names(&done.exemptions), ["192.0.2.0/24", "198.51.100.0/24"]);
-    assert_eq!(done.freed.first, ["198.51.100.7"]);
+    let exempt = ["192.0.2.0/24", "198.51.100.0/24", "198.51.100.0/25"];
+    assert_eq!(names(&done.exemptions), exempt);
+    assert_eq!(done.freed.first, ["198.51.100.7"], "both end it");
+    assert_eq!(done.freed.number, 1);
 }
 
 /// A kick is in the history but changes no version of its subject.

@@ -233,7 +233,7 @@ fn a_move_between_its_last_steps_is_finished_or_forgotten() {
 }
 
 #[test]
-fn a_store_of_another_user_is_not_moved() {
+fn a_store_of_another_user_is_neither_moved_nor_started_on() {
     use std::os::unix::fs::MetadataExt;
     let folder = tempfile::tempdir().unwrap();
     let before = filled(SLED, folder.path(), 5);
@@ -243,15 +243,24 @@ fn a_store_of_another_user_is_not_moved() {
     }
     let fault = move_store(folder.path(), REDB, &mut |_| ()).unwrap_err();
     assert!(
-        matches!(fault, MoveFault::OtherOwner { owner: 12_345, .. }),
+        matches!(
+            fault,
+            MoveFault::Open(OpenFault::OtherOwner { owner: 12_345, .. })
+        ),
         "{fault}"
     );
     let said = fault.to_string();
-    assert!(
-        said.contains("runuser -u 12345 -- portcullis move-store"),
-        "{said}"
-    );
+    assert!(said.contains("runuser -u 12345 -- portcullis"), "{said}");
     assert!(!folder.path().join("redb.copying").exists());
+    // A start by hand, also of a store that would be made below a folder of that user.
+    for place in [folder.path().to_owned(), folder.path().join("a/b")] {
+        let fault = Store::open(&place).unwrap_err();
+        assert!(
+            matches!(fault, OpenFault::OtherOwner { owner: 12_345, .. }),
+            "{fault}"
+        );
+    }
+    assert!(!folder.path().join("a").exists());
     std::os::unix::fs::chown(folder.path(), Some(0), None).unwrap();
     assert_eq!(fs::metadata(folder.path()).unwrap().uid(), 0);
     assert_eq!(found(folder.path(), &before), SLED);
@@ -262,16 +271,20 @@ fn links_in_place_of_its_files_are_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join("store").join(name);
     filled(SLED, &path(""), 5);
-    for name in ["lock", "head"] {
-        let elsewhere = folder.path().join(format!("{name} elsewhere"));
+    for name in ["lock", "head", "sled/db", "sled"] {
+        let elsewhere = folder.path().join("elsewhere");
         fs::rename(path(name), &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, path(name)).unwrap();
-        let before = fs::read(&elsewhere).unwrap();
+        let what = match elsewhere.is_dir() {
+            true => elsewhere.join("db"),
+            false => elsewhere.clone(),
+        };
+        let before = fs::read(&what).unwrap();
         assert!(Store::open(path("")).is_err(), "{name}");
         assert!(move_store(&path(""), REDB, &mut |_| ()).is_err(), "{name}");
         let found = inspect(&path(""), folder.path(), &mut |_| ());
         assert!(found.is_err() || !found.unwrap().is_whole(), "{name}");
-        assert_eq!(fs::read(&elsewhere).unwrap(), before, "{name}");
+        assert_eq!(fs::read(&what).unwrap(), before, "{name}");
         fs::remove_file(path(name)).unwrap();
         fs::rename(&elsewhere, path(name)).unwrap();
     }

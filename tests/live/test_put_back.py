@@ -89,3 +89,20 @@ def test_every_older_copy_is_noticed(site, chance, tmp_path):
         assert number(said) > given, said
         given = number(said)
         assert site.bot.run("status").stdout.count("OLDER STORE") == 1
+
+
+def test_a_damaged_head_is_told_and_no_number_is_given_twice(site):
+    last = number(site.bot.run("ban", address(), "1d", "--yes").stdout)
+    site.bot.stop()
+    head = site.bot.path / "store" / "head"
+    head.write_bytes(head.read_bytes()[:-1] + b"?")
+    site.bot.start()
+    site.wait_hello()
+    assert "the file that says where the log ended is damaged" in site.bot.log_since_start()
+    assert "DAMAGED STORE" in site.say("status")
+    assert "file head of the store was damaged" in site.bot.run("doctor").stdout
+    assert NOTICED not in site.bot.log_since_start(), "nobody knows that"
+    assert number(site.bot.run("ban", address(), "1d", "--yes").stdout) > last + 1_000
+    site.bot.restart()
+    site.wait_hello()
+    assert "file head of the store was damaged" not in site.bot.run("doctor").stdout

@@ -322,7 +322,7 @@ pub(crate) fn happened(event: &Event) -> String {
             format!("sessions ended {who}{}", because(reason))
         }
         Change::Undone => format!("what is told below was undone {who}."),
-        Change::PutBack { next } => put_back(*next),
+        Change::PutBack { next } => put_back(*next, event.personal.note.is_some()),
         Change::Ban(BanChange::Amended { reason, until }) => {
             format!("changed: {} {who}{}", by_then(*until), because(reason))
         }
@@ -361,7 +361,12 @@ pub(crate) fn happened(event: &Event) -> String {
 }
 
 /// The store was found to be older than the server; `next` is the number of the next ban.
-pub(crate) fn put_back(next: BanId) -> String {
+pub(crate) fn put_back(next: BanId, lost_end: bool) -> String {
+    if lost_end {
+        return format!(
+            "The file head of the store, which says where the log of decisions ended, was damaged when portcullis started: decisions at the end of the log MAY BE LOST, and nothing else tells. Look whether the last ones that you know of are here. Ban numbers go on at {next}."
+        );
+    }
     format!(
         "The store was PUT BACK to an older copy: bans, un-bans and exemptions decided after that copy are not known here. Ban numbers go on at {next}."
     )

@@ -33,6 +33,8 @@ pub(super) struct PutBackFact {
     pub(super) noticed: Timestamp,
     /// The ban number that followed.
     pub(super) next: BanId,
+    /// Whether it is not proven: what tells where the log ended was damaged.
+    pub(super) lost_end: bool,
 }
 
 /// The state of the program and of the server.
@@ -168,8 +170,13 @@ async fn put_back(context: &Context, now: Timestamp) -> Option<PutBackFact> {
         .read(|ledger| ledger.put_backs().last().copied());
     let PutBackMark { at, next, .. } = last?;
     let entries = context.engine.entries(at, 1).await.ok()?;
-    let noticed = entries.first()?.event.at;
-    (now.since(noticed) < PUT_BACK_SHOWN).then_some(PutBackFact { noticed, next })
+    let event = &entries.first()?.event;
+    let fact = PutBackFact {
+        noticed: event.at,
+        next,
+        lost_end: event.personal.note.is_some(),
+    };
+    (now.since(event.at) < PUT_BACK_SHOWN).then_some(fact)
 }
 
 async fn count_bans(

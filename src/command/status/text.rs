@@ -28,8 +28,13 @@ pub(super) fn answer(facts: &StatusFacts) -> Answer {
     let clock = facts.clock.as_ref();
     rows.extend(clock.map(|jump| Row::new("clock", "CLOCK", clock_jump(jump))));
     rows.extend(facts.put_back.as_ref().map(|fact| {
-        let what = format!("Noticed {}. {}", fact.noticed, put_back(fact.next));
-        Row::new("put_back", "OLDER STORE", what)
+        let what = put_back(fact.next, fact.lost_end);
+        let what = format!("Noticed {}. {what}", fact.noticed);
+        let label = match fact.lost_end {
+            true => "DAMAGED STORE",
+            false => "OLDER STORE",
+        };
+        Row::new("put_back", label, what)
     }));
     let tasks = facts.tasks.iter();
     let tasks = tasks.map(|one| (one.subject.to_string(), task(one)));

@@ -90,6 +90,15 @@ pub(super) async fn recall(
         let of = |event: &Event| end_of(event, ledger, now);
         new.iter().map(of).collect()
     });
+    let granted: Vec<&Event> = new.iter().filter(|event| grants(event)).collect();
+    let held: Vec<Subject> = context.engine.read(|ledger| {
+        let bans = ledger.bans().newest_first();
+        let bans = bans.filter(|ban| ban.is_in_force(now) && frees(&granted, &ban.subject));
+        match granted.is_empty() {
+            true => Vec::new(),
+            false => bans.map(|ban| ban.subject.clone()).collect(),
+        }
+    });
     let intents: Vec<Intent> = new
         .iter()
         .map(|event| Intent::Recall(Box::new(event.clone()), importer.actor.role))
@@ -114,8 +123,12 @@ pub(super) async fn recall(
             answers.into_iter().map(|answer| answer.map(Some)).collect()
         }
     };
+    let mut taken_in = Vec::new();
     for ((event, end), answer) in new.iter().zip(ends).zip(answers) {
         if is_recalled(&event.subject, answer, tally) {
+            if grants(event) {
+                taken_in.push(event);
+            }
             tally.recalled += 1;
             tally.ends.join(end);
             if dry_run {
@@ -123,6 +136,21 @@ pub(super) async fn recall(
             }
         }
     }
+    // A ban that several exemptions end is one ban.
+    let freed = held.iter().filter(|ban| frees(&taken_in, ban));
+    freed.for_each(|ban| tally.ends.freed.add(ban.to_string()));
+}
+
+fn grants(event: &Event) -> bool {
+    matches!(
+        event.change,
+        Change::Exemption(ExemptionChange::Granted { .. })
+    )
+}
+
+/// Whether one of these exemptions ends the ban of a subject.
+fn frees(exemptions: &[&Event], banned: &Subject) -> bool {
+    exemptions.iter().any(|one| one.subject.holds(banned))
 }
 
 /// Whether the answer, `None` in a dry run, takes the decision in; otherwise counts why it does not.
@@ -197,9 +225,6 @@ fn end_of(event: &Event, ledger: &Ledger, now: Timestamp) -> HistoryEnds {
         }
         Change::Exemption(ExemptionChange::Granted { until, .. }) => {
             ends.exemptions = one(lasts(*until, ""), is_exempt);
-            let bans = ledger.bans().newest_first();
-            let bans = bans.filter(|ban| ban.is_in_force(now) && subject.holds(&ban.subject));
-            bans.for_each(|ban| ends.freed.add(ban.subject.to_string()));
         }
         Change::Exemption(ExemptionChange::Revoked) => ends.exemptions = one(None, is_exempt),
         Change::Subscribed { watch } => {

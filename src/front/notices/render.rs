@@ -200,7 +200,7 @@ fn ruled(
             (actions, About::One(whom))
         }
         Ruling::PutBack { next } => {
-            lines.push(phrases::put_back(*next));
+            lines.push(phrases::put_back(*next, event.personal.note.is_some()));
             (status(), About::Nobody)
         }
         _ => {

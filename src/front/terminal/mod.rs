@@ -34,7 +34,7 @@ use self::wire::{
     Export, Exported, Import, Question, RemoteAnswer, RemoteProgress, VERSION, WireLine,
 };
 use super::line;
-use crate::command::parts::store::store_warning;
+use crate::command::parts::store::store_warnings;
 use crate::command::parts::unnamed::unnamed_hosts;
 use crate::command::values::AS_OF;
 use crate::command::{
@@ -295,7 +295,7 @@ async fn answer(
             let standing = context.delivery.server().standing();
             let mut standing = Enforcement::clone(&standing.borrow());
             standing.warnings.extend(unnamed_hosts(context));
-            standing.warnings.extend(store_warning(context));
+            standing.warnings.extend(store_warnings(context));
             RemoteAnswer::Standing(standing)
         }
         Question::Call(asked) => {

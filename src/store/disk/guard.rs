@@ -55,7 +55,7 @@ pub(super) fn open(path: &Path, kind: EngineKind, why: io::Error) -> Result<Open
         return Err(folder(why));
     }
     let says = head_file::read(path).map_err(folder)?;
-    let opened = verified(path, kind, copy.path(), says.and_then(Result::ok))?;
+    let opened = verified(path, kind, copy.path(), says)?;
     tracing::error!(
         %why,
         path = %path.display(),

@@ -34,11 +34,12 @@ pub(super) fn read(folder: &Path) -> io::Result<Option<Result<HeadMark, BadBytes
     match file {
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(why),
-        Ok(file) => {
-            let bytes = bytes_of(&file)?;
-            Ok((!bytes.is_empty()).then(|| codec::head_from_bytes(&bytes)))
-        }
+        Ok(file) => Ok(said(&bytes_of(&file)?)),
     }
+}
+
+fn said(bytes: &[u8]) -> Option<Result<HeadMark, BadBytes>> {
+    (!bytes.is_empty()).then(|| codec::head_from_bytes(bytes))
 }
 
 fn bytes_of(file: &File) -> io::Result<Vec<u8>> {
@@ -55,11 +56,12 @@ pub(super) struct HeadFile {
 }
 
 impl HeadFile {
-    /// Opens or creates the file; returns also what it says, or `None` if it is new or was truncated
-    /// by a power cut.
-    pub(super) fn open(folder: &Path) -> io::Result<(HeadFile, Option<HeadMark>)> {
+    /// Opens or creates the file; returns also what it says, as [`read`].
+    pub(super) fn open(
+        folder: &Path,
+    ) -> io::Result<(HeadFile, Option<Result<HeadMark, BadBytes>>)> {
         let head_file = Self::later(folder);
-        let says = codec::head_from_bytes(&bytes_of(head_file.file()?)?).ok();
+        let says = said(&bytes_of(head_file.file()?)?);
         Ok((head_file, says))
     }
 

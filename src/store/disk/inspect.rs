@@ -4,6 +4,7 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::ops::{Bound, ControlFlow};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -18,13 +19,15 @@ use crate::engine::clock::fresh_id;
 use crate::journal::Entry;
 use crate::store::LedgerFile;
 use crate::store::engine::{
-    ALL_KEYS, Direction, EngineKind, Failure, StorageEngine, StoreTable, guarded,
+    ALL_KEYS, Direction, EngineKind, Failure, StorageEngine, StoreTable, closed, guarded,
 };
 
 /// Maximum number of damaged places that are named; the rest is counted.
 const NAMED: usize = 1_000;
 /// Bytes of a file that are copied at a time.
 const PIECE: usize = 256 * 1024;
+/// Number of entries that are damaged one after the other before further ones are looked at in steps.
+const ONE_BY_ONE: u64 = 100_000;
 /// What is wrong with an entry of the log that is not there.
 const MISSING: &str = "it is missing";
 
@@ -140,6 +143,8 @@ pub fn inspect(
             read_identity(&*engine, store, &mut found)?;
             read_log(&*engine, marked, &mut found, each);
             read_outbox(&*engine, &mut found);
+            // It is a copy.
+            let _ = closed(engine);
         }
         // It says nothing about the store: the copy has no room.
         Err(Failure::Io(why)) => return Err(no_copy(scratch, why)),
@@ -223,12 +228,14 @@ fn read_log(
         found.end = found.end.max(last);
     }
     let mut run: DamagedRun = None;
+    let mut unreadable = 0;
     let mut before = Some(Chain::default());
     let mut seq = Seq(0);
     while seq < found.end {
         seq = seq.next();
         match read_entry(engine, seq, before, found) {
             Ok(entry) => {
+                unreadable = 0;
                 end_run(&mut run, found, each);
                 if marked.is_some_and(|head| head.seq == seq && head.chain != entry.chain) {
                     let why = format!("entry {} is not the one that was acknowledged", seq.0);
@@ -242,8 +249,11 @@ fn read_log(
             Err((why, chain)) => {
                 before = chain;
                 let from = seq;
+                unreadable += 1;
                 if why == MISSING {
                     seq = last_missing(engine, seq, found.end);
+                } else if unreadable > ONE_BY_ONE {
+                    seq = last_unreadable(engine, seq, found.end);
                 }
                 match &mut run {
                     Some((_, upto, same)) if *same == why => *upto = seq,
@@ -286,6 +296,32 @@ fn last_missing(engine: &dyn StorageEngine, from: Seq, end: Seq) -> Seq {
         (Ok(()), Some(next)) if next > from => Seq(next.0 - 1).min(end),
         _ => from,
     }
+}
+
+/// The last of the entries from `from` on that the engine does not read, found in growing steps: a damaged key may be so far
+/// behind the others that nobody could wait for a look at each. Entries that can be read between two steps are passed over.
+fn last_unreadable(engine: &dyn StorageEngine, from: Seq, end: Seq) -> Seq {
+    let fails = |seq| guarded(|| engine.get(StoreTable::Log, &codec::seq_key(Seq(seq)))).is_err();
+    let (mut bad, mut step) = (from.0, 1_u64);
+    let mut good = loop {
+        let next = bad.saturating_add(step).min(end.0);
+        if next == bad {
+            return end;
+        }
+        if !fails(next) {
+            break next;
+        }
+        bad = next;
+        step = step.saturating_mul(2);
+    };
+    while good - bad > 1 {
+        let middle = bad + (good - bad) / 2;
+        match fails(middle) {
+            true => bad = middle,
+            false => good = middle,
+        }
+    }
+    Seq(bad)
 }
 
 /// One entry; or what is wrong with it, and the hash that the next one must follow from, if that is known.
@@ -408,7 +444,14 @@ enum CopyFault {
 fn copy_all(from: &Path, to: &Path) -> Result<(), CopyFault> {
     let made = DirBuilder::new().mode(0o700).create(to);
     made.map_err(CopyFault::Target)?;
-    for file in fs::read_dir(from).map_err(CopyFault::Source)? {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY)
+        .open(from);
+    let opened = opened.map_err(CopyFault::Source)?;
+    // What was opened, whatever takes its place meanwhile.
+    let from = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+    for file in fs::read_dir(&from).map_err(CopyFault::Source)? {
         let file = file.map_err(CopyFault::Source)?;
         let (source, target) = (file.path(), to.join(file.file_name()));
         let kind = file.file_type().map_err(CopyFault::Source)?;
@@ -416,12 +459,15 @@ fn copy_all(from: &Path, to: &Path) -> Result<(), CopyFault> {
             copy_all(&source, &target)?;
         } else if kind.is_file() {
             copy_file(&source, &target)?;
+        } else if kind.is_symlink() {
+            let link = fs::read_link(&from).map_or(source, |real| real.join(file.file_name()));
+            return Err(CopyFault::Source(which::is_a_link(&link)));
         }
     }
     Ok(())
 }
 
-/// Copies no links, pipes and devices: an engine makes none, and root may be looking at the folder of another user, who
+/// Copies no pipes and devices, and follows no links: an engine makes none, and root may be looking at the folder of another user, who
 /// can put one in the place of a file at any moment. So what was opened is looked at, not what was there before.
 fn copy_file(from: &Path, to: &Path) -> Result<(), CopyFault> {
     let source = OpenOptions::new()
@@ -454,6 +500,51 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), CopyFault> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// An engine that reads nothing but the names of a first and a far last entry.
+    #[derive(Debug)]
+    struct UnreadableEngine;
+
+    impl StorageEngine for UnreadableEngine {
+        fn get(&self, _: StoreTable, _: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+            Err(Failure::Engine(String::from("a damaged page")))
+        }
+
+        fn walk(
+            &self,
+            _: StoreTable,
+            _: crate::store::engine::KeyRange<'_>,
+            _: Direction,
+            each: &mut crate::store::engine::OnRow<'_>,
+        ) -> Result<(), Failure> {
+            let _ = each(&codec::seq_key(Seq(1 << 56)), &[]);
+            Ok(())
+        }
+
+        fn write(
+            &self,
+            _: &[crate::store::engine::RowChange],
+            _: crate::store::engine::Durable,
+        ) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        fn sync(&self) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_far_key_among_damaged_pages_does_not_keep_the_look_from_ending() {
+        let mut found = StoreInspection::default();
+        let mut runs = Vec::new();
+        read_log(&UnreadableEngine, None, &mut found, &mut |found| {
+            if let Found::Damaged(from, upto, _) = found {
+                runs.push((from, upto));
+            }
+        });
+        assert_eq!(runs, [(Seq(1), Seq(1 << 56))]);
+    }
 
     /// They were files when the folder was read.
     #[test]

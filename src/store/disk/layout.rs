@@ -37,6 +37,8 @@ pub(super) struct OpenEngine {
     pub(super) id: [u8; 16],
     /// Where the log ends.
     pub(super) end: (Seq, Chain),
+    /// What is wrong with the file `head`, so that the end was not compared with it.
+    pub(super) damaged_head: Option<BadBytes>,
 }
 
 /// Opens or creates the engine in its folder, which must exist, drops an append torn by a crash, and finds where the
@@ -52,7 +54,12 @@ pub(super) fn open(
     let end = check_tail(&*engine)?;
     engine.sync()?;
     sync_names(folder)?;
-    Ok(OpenEngine { engine, id, end })
+    Ok(OpenEngine {
+        engine,
+        id,
+        end,
+        damaged_head: None,
+    })
 }
 
 #[allow(

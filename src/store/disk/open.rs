@@ -3,7 +3,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock, mpsc};
 use std::thread;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::codec::HeadMark;
+use super::codec::{BadBytes, HeadMark};
 use super::guard;
 use super::head_file::{self, HeadFile};
 use super::layout::{self, OpenEngine};
@@ -20,9 +20,11 @@ use super::{SharedStore, Store, which};
 use crate::core::Seq;
 use crate::core::event::Chain;
 use crate::engine::LogPause;
-use crate::store::engine::{EngineKind, Failure, guarded};
+use crate::store::engine::{EngineKind, Failure, closed, guarded};
 use crate::store::{APPENDS_WAITING, CounterFile, LedgerFile};
 
+/// User id of root.
+const ROOT: u32 = 0;
 /// The file that is locked while a program runs on the store.
 const LOCK: &str = "lock";
 /// How many times the lock is tried, and the pause in between: one second in all.
@@ -39,6 +41,18 @@ pub enum OpenFault {
         path: PathBuf,
         /// The error of the system.
         why: io::Error,
+    },
+    /// It belongs to another user, who could not open what this one writes into it.
+    #[error(
+        "the store in {} belongs to {}, who could not open what another user writes into it: run this as that user \
+         (runuser -u {} -- portcullis …)",
+        .path.display(), user(*.owner), user(*.owner)
+    )]
+    OtherOwner {
+        /// The store's folder.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
     },
     /// Another process has it open.
     #[error(
@@ -114,6 +128,34 @@ pub enum OpenFault {
     },
 }
 
+/// Refuses to write into the store of another user: what root writes there its owner could not open. A folder that is not there yet
+/// belongs to the owner of the nearest one above it. In a folder of root's another user may be at home by its group.
+pub(super) fn check_owner(path: &Path) -> Result<(), OpenFault> {
+    let ours = uzers::get_effective_uid();
+    let mut folders = path.ancestors();
+    let there = folders.find_map(|folder| Some((folder, std::fs::metadata(folder).ok()?.uid())));
+    match there {
+        Some((folder, owner))
+            if owner != ours && (ours == ROOT || (owner != ROOT && folder == path)) =>
+        {
+            Err(OpenFault::OtherOwner {
+                path: path.to_path_buf(),
+                owner,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The name of a user, or the number if it has none.
+fn user(id: u32) -> String {
+    let name = uzers::get_user_by_uid(id);
+    name.map_or_else(
+        || id.to_string(),
+        |user| user.name().to_string_lossy().into_owned(),
+    )
+}
+
 /// What to do about an error of the system.
 fn advice(path: &Path, why: &io::Error) -> String {
     let path = path.display();
@@ -152,6 +194,7 @@ impl Store {
             path: path.clone(),
             why,
         };
+        check_owner(&path)?;
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -160,8 +203,14 @@ impl Store {
         let lock = lock(&path)?;
         let kind = which::to_open(&path, engine)?;
         let opened = open_verified(&path, kind).and_then(|(opened, head_file)| {
-            head_file.set_durably(opened.end).map_err(folder)?;
-            Ok((opened, head_file))
+            match head_file.set_durably(opened.end) {
+                Ok(()) => Ok((opened, head_file)),
+                Err(why) => {
+                    // The error that came first is the one to tell.
+                    let _ = closed(opened.engine);
+                    Err(folder(why))
+                }
+            }
         });
         let mut refusal = None;
         let (opened, head_file) = match opened {
@@ -171,7 +220,21 @@ impl Store {
             }
             opened => opened?,
         };
-        let OpenEngine { engine, id, end } = opened;
+        let OpenEngine {
+            engine,
+            id,
+            end,
+            damaged_head,
+        } = opened;
+        let damaged_head = damaged_head.map(|why| why.to_string());
+        if let Some(why) = &damaged_head {
+            tracing::error!(
+                %why,
+                file = %path.join(head_file::NAME).display(),
+                last = end.0.0,
+                "the file that says where the log ended is damaged: decisions at the end of the log may be lost"
+            );
+        }
         let is_noted = refusal.is_some();
         let state = match refusal {
             None => WriterState::Running(engine),
@@ -210,6 +273,7 @@ impl Store {
             queue: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(thread)),
             id,
+            damaged_head,
         })
     }
 }
@@ -239,11 +303,16 @@ pub(super) fn verified(
     path: &Path,
     kind: EngineKind,
     engine_folder: &Path,
-    says: Option<HeadMark>,
+    says: Option<Result<HeadMark, BadBytes>>,
 ) -> Result<OpenEngine, OpenFault> {
     let fault = |why: Failure| open_fault(path, kind, why);
+    let (says, damaged_head) = match says {
+        Some(Err(why)) => (None, Some(why)),
+        says => (says.and_then(Result::ok), None),
+    };
     let cut = says.filter(|head| head.is_last).map(|head| head.seq);
-    let opened = guarded(|| layout::open(kind, engine_folder, cut)).map_err(fault)?;
+    let mut opened = guarded(|| layout::open(kind, engine_folder, cut)).map_err(fault)?;
+    opened.damaged_head = damaged_head;
     if let Some(head) = says {
         let compared = guarded(|| compare(&opened, head.seq, head.chain, path, engine_folder));
         compared.map_err(fault)?;

@@ -204,6 +204,32 @@ fn a_failed_write_is_told_until_one_succeeds_and_one_is_tried() {
 }
 
 #[test]
+fn a_damaged_head_is_told_at_the_start_that_finds_it() {
+    for kind in EngineKind::ALL {
+        let (folder, store) = spoilt(kind, |_| ());
+        assert_eq!(store.damaged_head(), None);
+        drop(store);
+        let head = folder.path().join(head_file::NAME);
+        let mut bytes = std::fs::read(&head).unwrap();
+        bytes[20] ^= 1;
+        std::fs::write(&head, &bytes).unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let why = store.damaged_head();
+        assert_eq!(why.as_deref(), Some("its checksum does not match"));
+        assert_eq!(store.read(Seq(1), 9).unwrap().len(), 5);
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.damaged_head(), None, "it was written anew");
+        drop(store);
+        // Without the files of an engine it says nothing about what there was.
+        std::fs::write(&head, &bytes).unwrap();
+        std::fs::remove_dir_all(folder.path().join(kind.name())).unwrap();
+        let fault = Store::open(folder.path()).unwrap_err();
+        assert!(matches!(fault, OpenFault::Damaged { .. }), "{fault}");
+    }
+}
+
+#[test]
 fn a_store_of_a_newer_portcullis_is_refused() {
     for kind in EngineKind::ALL {
         let (folder, store) = spoilt(kind, |engine| {

@@ -4,17 +4,18 @@
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::ops::{Bound, ControlFlow};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::codec::{self, LogValue};
 use super::layout::{self, OpenEngine};
-use super::open::{lock, open_verified};
+use super::open::{check_owner, lock, open_verified};
 use super::{OpenFault, which};
 use crate::core::Seq;
 use crate::core::event::Chain;
 use crate::store::engine::{
-    Direction, Durable, EngineKind, Failure, RowChange, StorageEngine, StoreTable, guarded, scan,
+    Direction, Durable, EngineKind, Failure, RowChange, StorageEngine, StoreTable, closed, guarded,
+    scan,
 };
 
 /// Number of rows that are copied or compared at a time.
@@ -50,18 +51,6 @@ pub enum MoveFault {
         path: PathBuf,
         /// The engine.
         kind: EngineKind,
-    },
-    /// The store belongs to another user than the one who moves it.
-    #[error(
-        "the store in {} belongs to {}, who could not open what another user writes into it: run this as that user \
-         (runuser -u {} -- portcullis move-store …)",
-        .path.display(), user(*.owner), user(*.owner)
-    )]
-    OtherOwner {
-        /// The store's folder.
-        path: PathBuf,
-        /// Its owner.
-        owner: u32,
     },
     /// The store cannot be opened.
     #[error("{0}")]
@@ -99,13 +88,7 @@ pub fn move_store(
     if super::is_new(store) {
         return Err(MoveFault::NoStore(path()));
     }
-    let owner = fs::metadata(store).map_or(uzers::get_effective_uid(), |store| store.uid());
-    if owner != uzers::get_effective_uid() {
-        return Err(MoveFault::OtherOwner {
-            path: path(),
-            owner,
-        });
-    }
+    check_owner(store)?;
     let _lock = lock(store)?;
     let from = which::to_open(store, None)?;
     if which::in_place(store)?.is_none() {
@@ -130,11 +113,13 @@ pub fn move_store(
         let rows = copy.run(&which::copied(store, to))?;
         Ok((rows, old.end))
     });
+    // Whatever the old engine says at its end: its files hold what was acknowledged.
+    let shut = closed(old.engine);
+    let moved = moved.and_then(|moved| shut.map(|()| moved));
     let (rows, end) = moved.map_err(|why| MoveFault::Copy {
         from,
         why: why.to_string(),
     })?;
-    drop(old);
     let aside = put_aside(store, from, to);
     let aside = aside.map_err(|why| MoveFault::Copy {
         from,
@@ -150,15 +135,6 @@ pub fn move_store(
         rows,
         aside,
     })
-}
-
-/// The name of a user, or the number if it has none.
-fn user(id: u32) -> String {
-    let name = uzers::get_user_by_uid(id);
-    name.map_or_else(
-        || id.to_string(),
-        |user| user.name().to_string_lossy().into_owned(),
-    )
 }
 
 /// Renames the old engine's folder, which decides the move.
@@ -195,7 +171,7 @@ impl StoreCopy<'_> {
             remove_all(left)?;
         }
         DirBuilder::new().mode(0o700).create(&self.folder)?;
-        let copied = self.write_all().and_then(|()| self.compare());
+        let copied = guarded(|| self.write_all().and_then(|()| self.compare()));
         if copied.is_err() {
             // Frees the space, in case the disk is full.
             let _ = remove_all(&self.folder);

@@ -55,6 +55,14 @@ pub(super) fn to_open(store: &Path, asked: Option<EngineKind>) -> Result<EngineK
                     store.join(head_file::NAME).display()
                 ),
             }),
+            Some(Err(why)) => Err(OpenFault::Damaged {
+                path: store.to_path_buf(),
+                why: format!(
+                    "it holds the files of no storage engine (a folder {}), and the file {}, which says whether there were some, is damaged: {why}",
+                    EngineKind::ALL.map(EngineKind::name).join(" or "),
+                    store.join(head_file::NAME).display()
+                ),
+            }),
             _ => Ok(asked.unwrap_or(EngineKind::DEFAULT)),
         },
     }
@@ -69,9 +77,17 @@ pub(super) fn to_read(store: &Path) -> Result<Option<(EngineKind, PathBuf)>, Ope
         return Ok(Some((kind, folder(store, kind))));
     }
     // A move to another engine that the next start finishes.
-    let waits = |kind: &EngineKind| has_files(&copied(store, *kind)).is_ok_and(|has| has);
-    let kind = EngineKind::ALL.into_iter().find(waits);
-    Ok(kind.map(|kind| (kind, copied(store, kind))))
+    for kind in EngineKind::ALL {
+        let copied = copied(store, kind);
+        let has = has_files(&copied).map_err(|why| OpenFault::Folder {
+            path: store.to_path_buf(),
+            why,
+        })?;
+        if has {
+            return Ok(Some((kind, copied)));
+        }
+    }
+    Ok(None)
 }
 
 /// The engine that is in place in a folder; `None` if the folder holds none yet.
@@ -118,9 +134,32 @@ pub(super) fn put_in_place(store: &Path, kind: EngineKind) -> io::Result<()> {
     File::open(store)?.sync_all()
 }
 
-pub(super) fn has_files(folder: &Path) -> io::Result<bool> {
-    match fs::read_dir(folder) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
-        entries => Ok(entries?.next().transpose()?.is_some()),
+/// Whether an engine's folder holds anything. A link in it, or in its place, is refused: root may be at work in the store of
+/// another user, who could lead it anywhere.
+fn has_files(folder: &Path) -> io::Result<bool> {
+    let there = match fs::symlink_metadata(folder) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(false),
+        there => there?,
+    };
+    if there.is_symlink() {
+        return Err(is_a_link(folder));
     }
+    let mut has = false;
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        if file.file_type()?.is_symlink() {
+            return Err(is_a_link(&file.path()));
+        }
+        has = true;
+    }
+    Ok(has)
+}
+
+/// The error for a link inside a store.
+pub(super) fn is_a_link(path: &Path) -> io::Error {
+    io::Error::other(format!(
+        "{} is a link, and no link inside a store is followed; put the files themselves there, or name another folder \
+         in [store] path",
+        path.display()
+    ))
 }
