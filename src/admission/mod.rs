@@ -347,6 +347,15 @@ impl Admission {
         accounts.any(|account| state.tracker.knows(account, address, now))
     }
 
+    /// The addresses where an account logged in within `[tracker] known_for`, the latest first, at most `most`; of a source
+    /// of many addresses the first.
+    pub(crate) fn homes(&self, account: &Account, most: usize) -> Vec<IpAddr> {
+        let (now, state) = (self.engine.now(), self.shared.lock());
+        let mut homes = state.tracker.homes(account, most);
+        homes.retain(|address| state.tracker.knows(account, *address, now));
+        homes
+    }
+
     /// Ends the pending ban of a subject and those it covers, if `may_end` says so: somebody lifted it or granted an
     /// exemption, and the log cannot end what it does not hold. Returns the number. A ban whose writing has begun may
     /// still be written.

@@ -451,6 +451,35 @@ async fn two() -> Bot {
     bot
 }
 
+/// Without the right to ask for sessions nobody tells where the caller is connected from.
+#[tokio::test(start_paused = true)]
+async fn an_admin_is_asked_before_a_ban_of_a_place_of_their_own() {
+    let bot = two().await;
+    for (line, asked) in [
+        (
+            "ban 203.0.113.9 1d x",
+            "You logged in from 203.0.113.9 before",
+        ),
+        (
+            "ban 203.0.113.0/28 1d x",
+            "203.0.113.0/28 covers 203.0.113.9, where you logged in before",
+        ),
+        (
+            "ban 2001:db8:1:2::1 1d x",
+            "You logged in from 2001:db8:1:2::1 before",
+        ),
+    ] {
+        let said = bot.chat(ROOT, line).await;
+        assert!(said.starts_with("Nothing is done yet."), "{said}");
+        assert!(said.contains(asked), "{said}");
+        assert!(bot.world.engine.read(|ledger| ledger.bans().is_empty()));
+    }
+    let said = bot.chat(ROOT, "yes").await;
+    assert!(said.starts_with("Banned #1 2001:db8:1:2::1"), "{said}");
+    let said = bot.chat(ROOT, "ban 203.0.113.10 1d x").await;
+    assert!(said.starts_with("Banned #2 203.0.113.10"), "{said}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_moderator_locks_out_and_kicks_no_admin() {
     let bot = two().await;

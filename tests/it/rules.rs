@@ -607,6 +607,29 @@ fn after_an_unban_counters_are_clear_and_rules_wait_for_the_grace_time() {
     assert_eq!(lab.bans()[0].ordinal, 2, "the history was kept");
 }
 
+/// Otherwise everybody could guess for as long as the grace lasts.
+#[test]
+fn after_the_un_ban_of_an_account_guesses_at_it_are_counted_at_once() {
+    let mut lab = Lab::new();
+    let ban = BanOrder::Impose {
+        term: None,
+        reason: None,
+        note: None,
+    };
+    lab.order("alice@example.org", Action::Ban(ban));
+    lab.pass(1_000);
+    lab.order(
+        "alice@example.org",
+        Action::Ban(BanOrder::Lift {
+            reason: String::new(),
+        }),
+    );
+    let tries = (0..6).map(|_| lab.login("alice", "203.0.113.7", false));
+    let seen: Vec<Seen> = tries.collect();
+    assert_eq!(seen[..5], [Seen::Wrong; 5]);
+    assert_eq!(seen[5], Seen::Refused(By::Pair));
+}
+
 #[test]
 fn windows_are_exact() {
     let rule = Rule {

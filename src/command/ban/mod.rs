@@ -10,7 +10,7 @@ use super::context::Context;
 use super::outcome::{Ask, EarlyOutcome, Outcome, Problem, Row};
 use super::parts::fields::{NOTE, REASON, WHOM};
 use super::parts::results::{Said, TargetResult, answer, carry_out};
-use super::parts::settle::{ASK_WAIT, MANY, asks_about, own_addresses};
+use super::parts::settle::{ASK_WAIT, MANY, asks_about, own_addresses, own_homes};
 use super::parts::subjects;
 use super::phrases;
 use super::request::Request;
@@ -66,6 +66,8 @@ struct BanCall {
     force: bool,
     /// The exempt subjects that are banned by force, and why they are exempt.
     forced: Vec<(Subject, String)>,
+    /// The subjects that cover a place where the caller logged in before, each with an address there.
+    homes: Vec<(Subject, IpAddr)>,
 }
 
 impl BanCall {
@@ -83,6 +85,7 @@ impl BanCall {
                 note: call.clean_text("note"),
                 force,
                 forced: Vec::new(),
+                homes: Vec::new(),
             }),
         }
     }
@@ -125,6 +128,7 @@ impl BanCall {
     fn is_risky(&self, policy: &Policy) -> bool {
         self.subjects.len() > MANY
             || !self.forced.is_empty()
+            || !self.homes.is_empty()
             || self.subjects.iter().any(|subject| policy.is_risky(subject))
     }
 }
@@ -155,6 +159,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     if !problems.is_empty() {
         return Ok(Outcome::Refused { problems });
     }
+    ban.homes = own_homes(&ban.subjects, call, context);
     let is_permanent = asks_about(ban.term, call, context);
     let is_risky = ban.is_risky(&context.engine.policy());
     call.confirm(is_risky || is_permanent, || {
@@ -205,6 +210,12 @@ fn question(ban: &BanCall, call: &Request<'_>, is_permanent: bool, context: &Con
     let is_wide = |subject: &Subject| policy.is_risky(subject);
     let mut lines = text::ask(&ban.subjects, &is_wide, term, now, ban.reason.as_deref());
     lines.extend(ban.forced.iter().map(|(_, question)| question.clone()));
+    lines.extend(
+        ban.homes
+            .iter()
+            .take(phrases::NAMED)
+            .map(text::ask_about_home),
+    );
     if is_permanent {
         lines.push(String::from(phrases::ASK_FOREVER));
     }

@@ -1,5 +1,7 @@
 //! Sentences of `ban`.
 
+use std::net::IpAddr;
+
 use crate::command::phrases::{
     NAMED, because, by_then_counted, may_exempt, named, reach, refusal, typed, why_refused,
 };
@@ -30,6 +32,17 @@ pub(super) fn ask(
         lines.push(format!("These are {} subjects at once.", subjects.len()));
     }
     lines
+}
+
+/// The question before a ban of a place where the caller logged in before.
+pub(super) fn ask_about_home((subject, address): &(Subject, IpAddr)) -> String {
+    let covers = match subject {
+        Subject::Address(_) => format!("You logged in from {subject} before"),
+        _ => format!("{subject} covers {address}, where you logged in before"),
+    };
+    format!(
+        "{covers}: if you are there now, you lock yourself out until another admin or the shell ends it."
+    )
 }
 
 /// The question before a ban that only an admin can force; `None`: it cannot be forced.

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::command::call::Call;
 use crate::command::context::Context;
 use crate::core::{Subject, Term};
@@ -21,7 +23,33 @@ pub(in crate::command) fn asks_about(term: Option<Term>, call: &Call, context: &
     term == Some(Term::Forever) && default != Term::Forever
 }
 
-/// The addresses that the caller is connected from, if a ban could cover them.
+/// Number of places of the caller that are compared with the subjects of a ban.
+const HOMES: usize = 64;
+
+/// The subjects that cover a place where the caller logged in before, each with one address there. The server does not
+/// always tell where the caller is connected from ([`own_addresses`]).
+pub(in crate::command) fn own_homes(
+    subjects: &[Subject],
+    call: &Call,
+    context: &Context,
+) -> Vec<(Subject, IpAddr)> {
+    let Some(account) = call.caller.account() else {
+        return Vec::new();
+    };
+    let homes = context.admission.homes(&account, HOMES);
+    let policy = context.engine.policy();
+    let covered = |net: IpNet| {
+        let home = homes.iter().copied().find(|address| {
+            let source = policy.rules.reach.source(*address);
+            net.contains(&source) || source.contains(&net)
+        });
+        home.filter(|address| !policy.is_exempt(*address))
+    };
+    let pair = |subject: &Subject| Some((subject.clone(), covered(subject.net()?)?));
+    subjects.iter().filter_map(pair).collect()
+}
+
+/// The addresses that the caller is connected from, if a ban could cover them and the server tells them.
 pub(in crate::command) async fn own_addresses(
     subjects: &[Subject],
     call: &Call,

@@ -8,8 +8,9 @@ use crate::core::rules::Rule;
 use crate::core::subject::Subject;
 use crate::core::time::{CLOCK_SKEW, Timestamp};
 
-/// The time before which failures do not count for a subject. It is the latest of: its last ban; the last un-ban by a
-/// person (plus the cooldown) or `forget` of the subject, its account or its source.
+/// The time before which failures do not count for a subject. It is the latest of: its last ban; its last un-ban by a
+/// person, plus the grace; the last un-ban by a person or `forget` of its account, guard, source or network. These have no
+/// grace for it: after the un-ban of an account, strangers' guesses at it are counted at once.
 ///
 /// What is dated later than `now` by more than [`CLOCK_SKEW`] does not count: otherwise one decision with a wrong date
 /// would switch the rules off for its subject until then.
@@ -32,10 +33,13 @@ pub(in crate::core) fn clean_since(
     [Some(subject.clone()), account, guard, place, network]
         .into_iter()
         .flatten()
-        .flat_map(|subject| {
-            let history = ledger.history(&subject);
-            let pardoned =
-                happened(history.pardoned).map(|at| at.saturating_add(policy.rules.grace));
+        .flat_map(|about| {
+            let history = ledger.history(&about);
+            let grace = match about == *subject {
+                true => policy.rules.grace,
+                false => Duration::ZERO,
+            };
+            let pardoned = happened(history.pardoned).map(|at| at.saturating_add(grace));
             [pardoned, happened(history.forgotten)]
         })
         .chain([own])
