@@ -113,10 +113,8 @@ async fn examine(config: &Config) -> anyhow::Result<(Enforcement, RunState)> {
     let Some(mut running) = Client::connect(&config.store).await.context(silent)? else {
         let running = RunState::of_idle(&config.store);
         let probed = probe(config).await;
-        return Ok((
-            probed.with_context(|| not_running(running).unwrap_or_default())?,
-            running,
-        ));
+        let why = || not_running(running).map_or("", |(does_not_run, _)| does_not_run);
+        return Ok((probed.with_context(why)?, running));
     };
     match running
         .ask(&Question::Standing {}, |_| {})
@@ -177,11 +175,13 @@ async fn probe(config: &Config) -> anyhow::Result<Enforcement> {
     let _ = tokio::time::timeout(Duration::from_secs(2), probing).await;
     match found {
         Ok(found) => found,
-        Err(_) => anyhow::bail!(
-            "the server at {} was not reached or did not answer: {}",
-            config.link.server,
-            trouble.unwrap_or_else(|| String::from("no answer to the probes")),
-        ),
+        Err(_) => match trouble {
+            Some(trouble) => Err(anyhow::Error::msg(trouble)),
+            None => anyhow::bail!(
+                "component.server = {:?} does not answer our questions",
+                config.link.server.to_string()
+            ),
+        },
     }
 }
 
@@ -209,22 +209,25 @@ fn stored(config: &Config) -> String {
     }
 }
 
-/// That portcullis does not run, and what the rest of the answer is worth then.
-fn not_running(running: RunState) -> Option<&'static str> {
+/// That portcullis does not run, and what follows from it; `None` if it runs.
+fn not_running(running: RunState) -> Option<(&'static str, &'static str)> {
     match running {
         RunState::Yes => None,
-        RunState::No => Some(
-            "portcullis is NOT RUNNING: no login is judged by it, and no ban is carried out or ended. The rest is what the server would let it do",
-        ),
-        RunState::NotYet => Some(
-            "portcullis was not started yet on this store. The rest is what the server would let it do",
-        ),
+        RunState::No => Some((
+            "portcullis is NOT RUNNING",
+            "No login is judged by it, and no ban is carried out or ended. What follows is what the server would let it do",
+        )),
+        RunState::NotYet => Some((
+            "portcullis was not started yet on this store",
+            "What follows is what the server would let it do",
+        )),
     }
 }
 
 /// The state of enforcement as text for people.
 fn told(standing: &Enforcement, stored: &str, running: RunState) -> String {
-    let mut text = not_running(running).map_or_else(String::new, |line| format!("{line}.\n"));
+    let mut text =
+        not_running(running).map_or_else(String::new, |(why, means)| format!("{why}. {means}.\n"));
     text.push_str(&format!(
         "Server: {}\nLevel:  {}\nStore:  {stored}\n",
         phrases::server(standing),

@@ -143,7 +143,7 @@ fn summary(format: Format, read: &Read, tally: &ImportTally, dry_run: bool) -> S
     add(unknown.number, "", &text);
     let no_trace = &tally.no_trace;
     let text = format!(
-        "of the accounts may not exist, the server knows of no login and no registration: {}",
+        "of the accounts may not exist, the server has seen them neither log in nor register: {}",
         named(no_trace)
     );
     add(no_trace.number, "", &text);

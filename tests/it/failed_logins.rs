@@ -727,3 +727,31 @@ async fn one_session_is_ended_alone_through_every_door() {
     );
     assert_eq!(ended(&bot), Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn logins_that_fail_in_spite_of_a_ban_are_told() {
+    let bot = Bot::new();
+    fails(&bot, ALICE, "203.0.113.7", 1).await;
+    bot.pass(5);
+    bot.chat(ADMIN, "ban alice@example.org 1d x").await;
+    for ask in ["check alice@example.org", "show alice@example.org"] {
+        assert!(!bot.chat(ADMIN, ask).await.contains("since it began"));
+    }
+    bot.pass(5);
+    fails(&bot, ALICE, "203.0.113.7", 2).await;
+    fails(&bot, "bob@example.org", "203.0.113.7", 1).await;
+    for ask in ["check alice@example.org", "show alice@example.org"] {
+        says(
+            &bot.chat(ADMIN, ask).await,
+            &[
+                "2 logins have failed since it began: the server looked at their passwords.",
+                "failures alice@example.org",
+            ],
+        );
+    }
+    bot.chat(ADMIN, "ban 203.0.113.0/24 1d x").await;
+    bot.pass(5);
+    fails(&bot, "bob@example.org", "203.0.113.7", 1).await;
+    let text = bot.chat(ADMIN, "show 203.0.113.0/24").await;
+    says(&text, &["1 login has failed since it began"]);
+}

@@ -120,7 +120,7 @@ async fn all_mistakes_are_reported_together_and_nothing_is_done() {
     *bot.world.server.traceless.lock().unwrap() = vec![imported];
     assert_eq!(
         bot.chat(ADMIN, "ban imported@example.org").await,
-        "The server knows of no login to imported@example.org and of no registration. If the account exists, or to ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”).\nNothing was done."
+        "The server has seen imported@example.org neither log in nor register. If the account exists, or to ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”).\nNothing was done."
     );
     let text = bot.chat(ADMIN, "ban new@example.org --force").await;
     assert!(

@@ -84,7 +84,7 @@ pub(super) fn no_account(account: &Account) -> String {
 /// The server knows nothing of the account, which need not mean that there is none.
 pub(super) fn no_trace(account: &Account) -> String {
     format!(
-        "The server knows of no login to {account} and of no registration. If the account exists, or to ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”)."
+        "The server has seen {account} neither log in nor register. If the account exists, or to ban the name before anybody takes it, add --force (in the form: “Even if unknown or exempt”)."
     )
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::command::context::Context;
 use crate::command::parts::facts::fact;
-use crate::command::parts::login::{evidence, keep_out};
+use crate::command::parts::login::{evidence, failed_since, keep_out};
 use crate::command::parts::on_server::OnServer;
 use crate::command::parts::reach::visible;
 use crate::command::parts::server_side::{self, ServerReply};
@@ -58,6 +58,8 @@ pub(super) struct CheckFacts {
     /// The counts of the rules; those at zero are left out.
     #[serde(serialize_with = "fact")]
     pub(super) counters: Vec<Counting>,
+    /// Number of logins that failed since the ban began: the server looked at their passwords.
+    pub(super) failed_since: usize,
     /// Until when failures do not count, because of an un-ban.
     #[serde(serialize_with = "fact")]
     pub(super) grace_until: Option<Timestamp>,
@@ -83,6 +85,7 @@ impl CheckFacts {
         let server = ban
             .as_ref()
             .map(|ban| OnServer::about(&ban.subject, context));
+        let failed_since = ban.as_ref().map_or(0, |ban| failed_since(ban, context));
         let evidence = match ban.as_ref().filter(|ban| rights.see(&ban.subject)) {
             Some(ban) => evidence(ban, context).await,
             None => None,
@@ -116,6 +119,7 @@ impl CheckFacts {
             shared: explanation.is_shared,
             record,
             counters: explanation.counting,
+            failed_since,
             grace_until: explanation.grace_until,
             subject,
         }

@@ -28,6 +28,7 @@ pub(super) fn answer(facts: &CheckFacts) -> Answer {
             .filter(|_| facts.enforced == Some(false));
         lines.extend(unenforced.map(|server| server.sentence(&ban.subject)));
         lines.extend(facts.is_in_memory().then(|| String::from(IN_MEMORY)));
+        lines.extend(phrases::failed_since(facts.failed_since, &ban.subject));
         lines.extend(phrases::meaning(&ban.subject));
         let evidence = facts.evidence.as_deref();
         rows.extend(evidence.map(|text| phrases::evidence(ban.id.0, text)));

@@ -128,7 +128,7 @@ impl Beside {
         if self.unblocked > 0 {
             lines.push(phrases::unblocked(subject, self.unblocked));
         }
-        lines.extend(self.side.iter().flat_map(ServerReply::lines));
+        lines.extend(self.side.iter().flat_map(ServerReply::lines_with_module));
         lines
     }
 

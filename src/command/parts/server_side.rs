@@ -54,6 +54,18 @@ impl ServerReply {
         phrases::by_the_server(&self.refusals, self.account.as_ref())
     }
 
+    /// The same without the sentence that there is no module to ask. Only `check` says so: it would stand in every answer of a
+    /// server without the module.
+    pub(in crate::command) fn lines_with_module(&self) -> Vec<String> {
+        let mut known = self.clone();
+        if known.refusals.asked == ServerAsked::NoModule {
+            known.refusals.asked = ServerAsked::Yes;
+            known.refusals.left_out.clear();
+            known.refusals.more_addresses = 0;
+        }
+        known.lines()
+    }
+
     /// Leaves out what the record of the account says, because that is told by itself.
     pub(in crate::command) fn beside_the_record(mut self) -> ServerReply {
         let of_record = |one: &ServerRefusal| {

@@ -1,7 +1,9 @@
 //! Sentences about logins and counters.
 
 use crate::command::outcome::Row;
-use crate::command::phrases::{NAMED, because, by_then, by_then_counted, clean, count, is_banned};
+use crate::command::phrases::{
+    NAMED, because, by_then, by_then_counted, clean, count, is_banned, typed_about,
+};
 use crate::core::time::in_words;
 use crate::core::{Ban, Counting, Exemption, Subject, Timestamp};
 
@@ -48,6 +50,19 @@ pub(crate) fn nearest_limit(counters: &[Counting]) -> Option<String> {
         in_words(rule.window),
         clean(&rule.name)
     ))
+}
+
+/// Logins that failed although a ban was in force; `None` if there was none.
+pub(crate) fn failed_since(number: usize, subject: &Subject) -> Option<String> {
+    let logins = match number {
+        0 => return None,
+        1 => String::from("1 login has failed since it began: the server looked at its password"),
+        _ => format!(
+            "{number} logins have failed since it began: the server looked at their passwords"
+        ),
+    };
+    let command = typed_about("failures", subject);
+    Some(format!("{logins}. To see them: {command}"))
 }
 
 /// The evidence for a ban, as a row with this number in its name.

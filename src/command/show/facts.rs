@@ -6,7 +6,7 @@ use crate::command::broken;
 use crate::command::context::Context;
 use crate::command::outcome::Reference;
 use crate::command::parts::facts::fact;
-use crate::command::parts::login::keep_out;
+use crate::command::parts::login::{failed_since, keep_out};
 use crate::command::parts::notes;
 use crate::command::parts::on_server::OnServer;
 use crate::command::parts::reach::visible;
@@ -53,6 +53,8 @@ pub(super) struct ShowFacts {
     /// The counts of the rules; those at zero are left out.
     #[serde(serialize_with = "fact")]
     pub(super) counters: Vec<Counting>,
+    /// Number of logins that failed since the ban began: the server looked at their passwords.
+    pub(super) failed_since: usize,
     /// Until when failures do not count, because of an un-ban.
     #[serde(serialize_with = "fact")]
     pub(super) grace_until: Option<Timestamp>,
@@ -124,6 +126,7 @@ impl ShowFacts {
             server: is_at_work.then(|| OnServer::about(&subject, context)),
             record,
             counters: explanation.counting,
+            failed_since: ban.as_ref().map_or(0, |ban| failed_since(ban, context)),
             grace_until: explanation.grace_until,
             times_banned: past.bans,
             notes,

@@ -28,7 +28,7 @@ pub(super) fn answer(facts: &ShowFacts) -> Answer {
     };
     lines.extend(phrases::still_kept_out(&facts.kept_out_by, now));
     let beside = facts.beside.as_ref();
-    lines.extend(beside.into_iter().flat_map(ServerReply::lines));
+    lines.extend(beside.into_iter().flat_map(ServerReply::lines_with_module));
     rows.extend(phrases::also_in_force(
         &facts.others,
         &facts.kept_out_by,
@@ -49,6 +49,7 @@ pub(super) fn answer(facts: &ShowFacts) -> Answer {
     let record = facts.record.as_ref().zip(subject.account());
     lines.extend(record.map(|(record, account)| phrases::in_a_record_only(account, record)));
     if facts.ban.is_some() {
+        lines.extend(phrases::failed_since(facts.failed_since, subject));
         lines.extend(phrases::meaning(subject));
         lines.push(phrases::how_to_end(subject));
     }
