@@ -273,6 +273,53 @@ async fn a_window_a_role_and_a_past_end_limit_undo() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_undo_that_reaches_far_asks_first_as_a_ban_does() {
+    let bot = bot();
+    bot.chat(ADMIN, "ban 10.0.0.0/8 1d wide").await;
+    says(&bot.chat(ADMIN, "yes").await, &["Banned #1 10.0.0.0/8"]);
+    bot.pass(11);
+    bot.chat(ADMIN, "unban 10.0.0.0/8").await;
+    for line in ["undo", "undo #1", "undo 10.0.0.0/8"] {
+        bot.pass(11);
+        says(
+            &bot.chat(ADMIN, line).await,
+            &[
+                "Nothing is done yet. Undo 1 thing?",
+                "10.0.0.0/8 is wide: 16777216 addresses.",
+            ],
+        );
+        says(&bot.chat(ADMIN, "list").await, &["No bans"]);
+    }
+    bot.pass(11);
+    bot.chat(ADMIN, "undo").await;
+    says(&bot.chat(ADMIN, "yes").await, &["10.0.0.0/8 is banned: #1"]);
+    // What ends a ban, or changes one that stands, does not ask.
+    bot.pass(11);
+    bot.chat(ADMIN, "note 10.0.0.0/8 looked at").await;
+    says(&bot.chat(ADMIN, "undo").await, &["Undone: note"]);
+    bot.pass(11);
+    bot.chat(ADMIN, "unban 10.0.0.0/8").await;
+    // One exemption that lifted many bans is one change, and its undo bans them all.
+    for number in 1..=6 {
+        bot.pass(11);
+        bot.chat(ADMIN, &format!("ban 203.0.113.{number} 1d x"))
+            .await;
+    }
+    bot.chat(ADMIN, "allow 203.0.113.0/24 office").await;
+    bot.pass(11);
+    says(
+        &bot.chat(ADMIN, "undo").await,
+        &["Undo 1 thing?", "6 other subjects go back with it"],
+    );
+    says(&bot.chat(ADMIN, "list").await, &["No bans"]);
+    says(
+        &bot.chat(ADMIN, "yes").await,
+        &["203.0.113.0/24 is not exempt any more."],
+    );
+    says(&bot.chat(ADMIN, "list").await, &["Bans 1-6 of 6."]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_exemption_goes_back_with_the_bans_it_had_lifted() {
     let bot = bot();
     for line in [
@@ -660,11 +707,17 @@ async fn for_ever_is_asked_about_where_it_is_not_the_default() {
 async fn an_admin_can_force_a_ban_of_somebody_exempt_after_a_question() {
     let bot = bot();
     change_policy(&bot, |policy| {
-        let exempt = |text| Subject::parse(text).unwrap().account().unwrap().clone();
-        policy.exempt_accounts = vec![exempt("boss@example.org"), exempt("admin@example.org")];
+        let exempt = |text: &str| Subject::parse(text).unwrap().account().unwrap().clone();
+        policy.exempt_accounts = ["boss", "admin", "other"]
+            .map(|name| exempt(&format!("{name}@example.org")))
+            .to_vec();
     });
     let text = bot.chat(ADMIN, "ban boss@example.org 1d x").await;
-    says(&text, &["is exempt from bans (account)", "add --force"]);
+    let why = "boss@example.org is exempt from bans ([exempt] accounts).";
+    says(&text, &[why, "add --force"]);
+    let text = bot.chat(ADMIN, "ban other@example.org 1d x").await;
+    let why = "other@example.org is exempt from bans (an admin).";
+    says(&text, &[why, "add --force"]);
     for line in [
         "ban boss@example.org 1d x",
         "ban boss@example.org 1d x --force",
@@ -681,7 +734,7 @@ async fn an_admin_can_force_a_ban_of_somebody_exempt_after_a_question() {
         &text,
         &[
             "Nothing is done yet.",
-            "boss@example.org is EXEMPT from bans (account)",
+            "boss@example.org is EXEMPT from bans ([exempt] accounts)",
         ],
     );
     bot.pass(11);

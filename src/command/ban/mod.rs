@@ -12,12 +12,13 @@ use super::parts::fields::{NOTE, REASON, WHOM};
 use super::parts::results::{Said, TargetResult, answer, carry_out};
 use super::parts::settle::{ASK_WAIT, MANY, asks_about, own_addresses, own_homes};
 use super::parts::subjects;
-use super::phrases;
+use super::phrases::{self, may_exempt};
 use super::request::Request;
 use super::spec::{DEFAULT_TERM, Field, Kind, Place, Spec};
 use super::superiors::Superiors;
 use crate::core::{
-    Action, BanOrder, BanRuling, Order, Policy, Refusal, Role, Ruling, Subject, Term, Timestamp,
+    Account, Action, BanOrder, BanRuling, Order, Policy, Refusal, Role, Ruling, Subject, Term,
+    Timestamp,
 };
 use crate::delivery::ports::Existence;
 
@@ -109,6 +110,11 @@ impl BanCall {
         for subject in self.subjects.clone() {
             let role = call.caller.rights.over(&subject);
             let mut refusal = context.would_refuse(self.order(call, &subject, own), &superiors);
+            if let Some(Refusal::Exempt(Subject::Account(account), by)) = &mut refusal
+                && may_exempt(role)
+            {
+                *by = String::from(text::exempt_by(is_admin(account, context)));
+            }
             let may_force = self.force && role == Role::Admin;
             let by_force = refusal.as_ref().filter(|_| may_force);
             if let Some(question) = by_force.and_then(text::ask_by_force) {
@@ -131,6 +137,13 @@ impl BanCall {
             || !self.homes.is_empty()
             || self.subjects.iter().any(|subject| policy.is_risky(subject))
     }
+}
+
+/// Whether an account has the role admin by the configuration.
+fn is_admin(account: &Account, context: &Context) -> bool {
+    let roles = context.roles.load();
+    let mut all = roles.all();
+    all.any(|(one, rights)| one == account && rights.highest() >= Role::Admin)
 }
 
 /// `other_duration` takes precedence over `duration`; either accepts any term.

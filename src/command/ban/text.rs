@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use crate::command::phrases::{
-    NAMED, because, by_then_counted, may_exempt, named, reach, refusal, typed, why_refused,
+    NAMED, because, by_then_counted, is_wide as wide_line, may_exempt, named, refusal, typed,
+    why_refused,
 };
 use crate::core::{Account, Ban, Refusal, Role, Subject, Term, Timestamp};
 
@@ -26,7 +27,7 @@ pub(super) fn ask(
         .filter(|subject| is_wide(subject))
         .take(NAMED)
     {
-        lines.push(format!("{subject} is wide: {}.", reach(subject)));
+        lines.push(wide_line(subject));
     }
     if subjects.len() > NAMED {
         lines.push(format!("These are {} subjects at once.", subjects.len()));
@@ -56,6 +57,14 @@ pub(super) fn ask_by_force(why: &Refusal) -> Option<String> {
         ),
         _ => return None,
     })
+}
+
+/// What exempts an account, for people who may know who is an admin.
+pub(super) fn exempt_by(is_admin: bool) -> &'static str {
+    match is_admin {
+        true => "an admin",
+        false => "[exempt] accounts",
+    }
 }
 
 /// Why the rules refuse a ban, for a caller of this role: people who may exempt may also force it.

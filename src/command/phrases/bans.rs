@@ -239,6 +239,11 @@ pub(crate) fn kind(subject: &Subject) -> String {
     format!("{} {subject}", capital(subject.kind()))
 }
 
+/// How many a wide network covers, in a question.
+pub(crate) fn is_wide(subject: &Subject) -> String {
+    format!("{subject} is wide: {}.", reach(subject))
+}
+
 /// How many addresses or accounts a subject contains.
 pub(crate) fn reach(subject: &Subject) -> String {
     match subject {

@@ -12,12 +12,12 @@ use super::parts::many::{self, TargetFailure};
 use super::parts::results::{Said, TargetResult, answer, carry_out};
 use super::parts::settle::MANY;
 use super::parts::subjects;
-use super::phrases;
+use super::phrases::{self, NAMED};
 use super::request::Request;
 use super::spec::{Field, Kind, Place, Spec};
 use super::values::Values;
 use crate::core::undo::UNDO_ENTRIES;
-use crate::core::{Action, Order, Role, Ruling, Subject, UndoKind, UndoRuling};
+use crate::core::{Action, Ledger, Order, Role, Ruling, Subject, UndoKind, UndoRuling};
 use wanted::{One, UndoTargets};
 
 /// The description.
@@ -54,11 +54,53 @@ const NUMBERED: usize = 5;
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let wanted = wanted::find(call, context).await?;
-    call.confirm(wanted.entries.len() > MANY, || question(&wanted))?;
+    let reach = UndoReach::of(&wanted, context);
+    let is_risky = wanted.entries.len() + reach.with_them > MANY || !reach.wide.is_empty();
+    call.confirm(is_risky, || question(call, &wanted, &reach))?;
     match wanted.entries.len() {
         ..=TOLD => take_back_few(call, &wanted, context).await,
         _ => Ok(take_back_many(call, &wanted, context).await),
     }
+}
+
+/// What an undo does beyond the named changes, as far as the first [`TOLD`] of them.
+struct UndoReach {
+    /// Number of other subjects that are restored with them.
+    with_them: usize,
+    /// Wide networks that are banned or exempt again.
+    wide: Vec<Subject>,
+}
+
+impl UndoReach {
+    fn of(wanted: &UndoTargets, context: &Context) -> UndoReach {
+        let policy = context.engine.policy();
+        let mut reach = UndoReach {
+            with_them: 0,
+            wide: Vec::new(),
+        };
+        context.engine.read(|ledger| {
+            for one in wanted.entries.iter().take(TOLD) {
+                let with = ledger.undo().restored_with(&one.subject);
+                for (number, subject) in std::iter::once(&one.subject).chain(with).enumerate() {
+                    reach.with_them += usize::from(number > 0);
+                    if policy.is_risky(subject) && begins_again(ledger, subject) {
+                        reach.wide.push(subject.clone());
+                    }
+                }
+            }
+        });
+        reach
+    }
+}
+
+/// Whether an undo of the last change of a subject bans or exempts it where it is neither now.
+fn begins_again(ledger: &Ledger, subject: &Subject) -> bool {
+    ledger.undo().of(subject).is_some_and(|entry| {
+        let is_banned = ledger.bans().of(subject).is_some();
+        let is_exempt = ledger.exemptions().of(subject).is_some();
+        (entry.ban_before().is_some() && !is_banned)
+            || (entry.exemption_before().is_some() && !is_exempt)
+    })
 }
 
 /// Undoes a few changes and reports each.
@@ -146,20 +188,21 @@ async fn changed_since(subject: &Subject, context: &Context) -> String {
     text::changed_since(subject, entries.last().map(|entry| &entry.event))
 }
 
-fn question(wanted: &UndoTargets) -> Ask {
+fn question(call: &Request<'_>, wanted: &UndoTargets, reach: &UndoReach) -> Ask {
     let (number, shown) = (wanted.entries.len(), wanted.entries.iter().take(TOLD));
-    // By the time of the answer something else may be the last change.
-    let named = match wanted.command {
-        Some(command) => vec![command.to_string()],
-        None => wanted
-            .entries
-            .iter()
-            .map(|one| one.subject.written())
-            .collect(),
-    };
-    let mut values = Values::new();
-    values.set(subjects::FIELD, named);
+    let mut values = call.values.clone();
+    if values.words(subjects::FIELD).is_empty() {
+        // By the time of the answer something else may be the last change.
+        let named = match wanted.command {
+            Some(command) => vec![command.to_string()],
+            None => shown.clone().map(|one| one.subject.written()).collect(),
+        };
+        values = Values::new();
+        values.set(subjects::FIELD, named);
+    }
     let mut lines = vec![text::ask_undo(number, shown.len())];
+    lines.extend((reach.with_them > 0).then(|| text::restored_too(reach.with_them)));
+    lines.extend(reach.wide.iter().take(NAMED).map(phrases::is_wide));
     lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(UNDO_ENTRIES)));
     lines.extend(wanted.left.clone());
     let row = |one: &One| (one.subject.to_string(), one.kind.to_string());

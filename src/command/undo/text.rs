@@ -58,7 +58,7 @@ pub(super) fn nothing_of(command: CommandId) -> String {
 
 /// The title of the question.
 pub(super) fn really_undo(number: usize) -> String {
-    format!("Really undo {number} things?")
+    format!("Really undo {}?", count(number, "thing"))
 }
 
 /// What was undone.
@@ -195,6 +195,15 @@ pub(super) fn others_did(entry: &UndoEntry, name: &str) -> String {
         entry.kind,
         entry.at,
         typed(format_args!("undo {name} --others"))
+    )
+}
+
+/// Other subjects that go back together with the named ones.
+pub(super) fn restored_too(number: usize) -> String {
+    let go = if number == 1 { "goes" } else { "go" };
+    format!(
+        "{} {go} back with it to what was before.",
+        count(number, "other subject")
     )
 }
 
