@@ -104,6 +104,33 @@ async fn pending_bans_can_be_listed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_un_ban_of_what_is_pending_ends_those_bans_and_no_others() {
+    let server = crate::support::FakeServer::new(true);
+    server
+        .failures
+        .store(1, std::sync::atomic::Ordering::SeqCst);
+    let bot = Bot::with(server);
+    bot.chat(ADMIN, "ban a@example.org 1h x").await;
+    bot.chat(ADMIN, "ban b@example.org 1h x").await;
+    let text = bot.chat(ADMIN, "unban all state:pending").await;
+    assert!(text.contains("End 1 ban"), "{text}");
+    let text = bot.chat(ADMIN, "yes").await;
+    assert!(text.contains("1 of 1"), "{text}");
+    bot.pass(1);
+    let text = bot.chat(ADMIN, "list").await;
+    assert!(
+        text.starts_with("Bans 1-1 of 1.\n#2 b@example.org"),
+        "{text}"
+    );
+    // Once the server has nothing left to do, nothing is pending.
+    tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+    bot.pass(1);
+    let text = bot.chat(ADMIN, "unban all state:pending").await;
+    assert!(text.starts_with("No ban in force matches"), "{text}");
+    assert_eq!(first(&bot, "list").await, "Bans 1-1 of 1.");
+}
+
+#[tokio::test(start_paused = true)]
 async fn bans_that_ended_are_listed_with_how_they_ended_newest_end_first() {
     let bot = some_bans().await;
     bot.chat(ADMIN, "ban #2 4d louder").await;

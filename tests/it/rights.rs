@@ -376,6 +376,36 @@ async fn no_command_tells_or_changes_what_concerns_other_hosts_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_below_a_moderator_subscribes_to_anything() {
+    for role in [Role::Stranger, Role::Viewer] {
+        let bot = bot(Rights::everywhere(role));
+        let watched = |bot: &Bot| {
+            let engine = &bot.world.engine;
+            engine.read(|ledger| (ledger.folded(), ledger.subscriptions().all().len()))
+        };
+        let before = watched(&bot);
+        for line in [
+            "watch",
+            "watch all",
+            "watch quiet 1-2",
+            "watch root@root.example off",
+            "watch room@conference.a.example all",
+        ] {
+            bot.pass(3_600);
+            let said = bot.chat(SOMEBODY, line).await;
+            assert!(
+                !said.contains("Changed") && !said.contains("hear"),
+                "{said}"
+            );
+        }
+        let fields = submit(&[("topics", &["all"])]);
+        let fault = bot.command_fault(SOMEBODY, "node='watch'", &fields).await;
+        assert_eq!(fault, "forbidden", "{role}");
+        assert_eq!(watched(&bot), before, "{role}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_admins_see_who_holds_which_role() {
     let account = |text: &str| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
     let granted = |limited: Rights| {

@@ -312,6 +312,8 @@ async fn an_undo_that_reaches_far_asks_first_as_a_ban_does() {
         &["Undo 1 thing?", "6 other subjects go back with it"],
     );
     says(&bot.chat(ADMIN, "list").await, &["No bans"]);
+    bot.pass(11);
+    bot.chat(ADMIN, "undo").await;
     says(
         &bot.chat(ADMIN, "yes").await,
         &["203.0.113.0/24 is not exempt any more."],
