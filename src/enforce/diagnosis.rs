@@ -425,7 +425,7 @@ fn with_module(
         standing.gaps.push(Gap {
             what: format!("{vhost} does not let portcullis read and write ban records"),
             effect: format!(
-                "Bans of accounts at {vhost} are in force by the hook module alone, and not while it is switched off."
+                "Bans of accounts at {vhost} are in force by the hook module alone, and not while it is switched off. If that is enough, nothing is missing: the lines below let portcullis act as any account."
             ),
             remedy: lines::rights(host.kind, vhost, names.component),
         });

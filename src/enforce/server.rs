@@ -367,7 +367,7 @@ impl XmppServer {
 
     /// Reports a record that is not what it should be. The receiver filters repetitions.
     pub(super) fn found(&self, account: &Account, ban: Option<BanId>, found: RecordState) {
-        tracing::warn!(%account, ?found, "the record of a ban was changed by somebody else");
+        tracing::warn!(%account, ?found, "the record of a ban is not what was decided");
         // Without receivers it is only in the log.
         let _ = self.findings.send(Finding {
             account: account.clone(),

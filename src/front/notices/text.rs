@@ -122,8 +122,8 @@ pub(super) fn notice_found(finding: &Finding) -> String {
         found,
     } = finding;
     let what = match found {
-        RecordState::Nothing => "had been emptied, most likely by its owner",
-        RecordState::Older => "had been put back to an older one, most likely by its owner",
+        RecordState::Nothing => "was missing: it was never written, or its owner emptied it",
+        RecordState::Older => "had been put back to an older one, by its owner or with a backup",
         RecordState::Changed => "had been changed, most likely by its owner",
         RecordState::Forged => {
             "had been forged, most likely by its owner; or a seal key was removed too early"
