@@ -143,6 +143,16 @@ def test_doctor_finds_nothing_missing_on_a_well_configured_server(site, server):
     assert done.returncode == 0, done.stdout
 
 
+def test_doctor_before_the_first_start_says_once_that_the_server_is_not_there(server):
+    bot = Portcullis(server)
+    settings = bot.path / "portcullis.toml"
+    settings.write_text(settings.read_text().replace(f":{server.port}", ":9"))
+    done = bot.run("doctor")
+    assert done.returncode == 1
+    must_say("not started yet", done.stdout)
+    assert "What follows" not in done.stdout and done.stdout.count("answer") == 1, done.stdout
+
+
 def without_rights(server):
     more = {"privilege": False, "configure": False}
     return Prosody(**more) if server.name == "prosody-13" else Ejabberd(server.version, **more)
