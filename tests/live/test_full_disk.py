@@ -84,8 +84,11 @@ def test_a_full_disk_that_only_a_command_meets_is_told(name, disk):
     try:
         filler = disk / "filler"
         fill(filler)
-        for n in range(200):
-            if "NOT stored" in site.say(f"ban 198.51.100.{n} 1h {'why ' * 200}"):
+        # An engine may have room inside its file: many bans in one command use it up.
+        for n in range(40):
+            many = [f"198.51.{n}.{m}" for m in range(1, 151)]
+            said = site.bot.run("ban", *many, "1h", "why " * 50, "--yes").stdout
+            if "NOT stored" in said:
                 break
         code, text = site.bot.get("/readyz")[:2]
         assert code == 503 and "store takes no decisions" in text, text
