@@ -225,8 +225,9 @@ end
 local function check_next_message(session, xmlns)
 	local handler, attempt = session.sasl_handler, session.portcullis_attempt or {};
 	if not handler or not handler.selected then return; end -- there was no first message, nothing will be looked at
-	local account = attempt.account or account_of(handler.username);
-	local mechanism = mechanism_name(attempt.mechanism or handler.selected);
+	-- Whom the exchange is about, not whom another element on this stream has named since.
+	local account = account_of(handler.username) or attempt.account;
+	local mechanism = mechanism_name(handler.selected);
 	if checks.begin_if_fresh(session, account, mechanism, CHALLENGE_LIFETIME) then return; end
 	local refusal = checks.check(session, account, mechanism, "decides");
 	if refusal then return refuse_sasl(session, xmlns, account, mechanism, refusal); end
@@ -366,6 +367,10 @@ module:wrap_event("stanza/iq/"..xmlns_legacy..":query", function (handlers, even
 	local query = stanza.tags[1];
 	-- mod_legacyauth does not look at the type of the stanza.
 	if session.type ~= "c2s_unauthed" then return handlers(event_name, event); end
+	if session.sasl_handler and session.sasl_handler.selected then -- a login is under way; one stream has one at a time
+		session.send(st.error_reply(stanza, "wait", "unexpected-request"));
+		return true;
+	end
 	for _, field in ipairs(query.tags) do
 		if field.tags[1] then -- a name or password is text; what is read of one with an element in it is not known here
 			session.send(st.error_reply(stanza, "modify", "bad-request"));

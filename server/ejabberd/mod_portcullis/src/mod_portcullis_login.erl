@@ -54,13 +54,37 @@ c2s_handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl_r
 c2s_handle_recv(#{stream_authenticated := false, stream_state := wait_for_sasl2_response, sasl_mech := Mechanism} = State, _,
                 #sasl2_response{text = Text}) ->
     later_message(sasl2, Mechanism, Text, State);
+%% In the middle of an exchange mod_legacy_auth would put its own mechanism in place of the exchange's, and the outcome be told of
+%% that one. A stream has one login at a time.
+c2s_handle_recv(#{stream_authenticated := false, stream_state := Stage} = State, _, #iq{})
+  when Stage =:= wait_for_sasl_response; Stage =:= wait_for_sasl2_response ->
+    {stop, end_stream(State, <<"A login is under way on this stream.">>)};
 c2s_handle_recv(#{stream_authenticated := false, stream_state := Stage, lserver := Host} = State, _, #iq{type = set, sub_els = [_]} = IQ)
   when Stage =/= wait_for_starttls ->
     case gen_mod:is_loaded(Host, mod_legacy_auth) of
         true -> legacy_auth(State, IQ);
         false -> State
     end;
+c2s_handle_recv(#{stream_authenticated := true} = State, _, #iq{type = set, sub_els = [#xmlel{name = <<"query">>, attrs = Attrs}]} = IQ) ->
+    case lists:keyfind(<<"xmlns">>, 1, Attrs) of
+        {_, ?NS_REGISTER} -> registration(State, IQ);
+        _ -> State
+    end;
 c2s_handle_recv(State, _, _) -> State.
+
+%% mod_register removes any account whose password is given, and says so if it is wrong: that would be a guess that nobody counts.
+%% XEP-0077 section 3.2 knows the removal of one's own account only. Only the end of the stream keeps ejabberd from going on.
+registration(#{user := User, lserver := Host} = State, #iq{to = To} = IQ) ->
+    try xmpp:try_subtag(IQ, #register{}) of
+        #register{remove = true, username = Name} when is_binary(Name) ->
+            IsOwn = jid:nodeprep(Name) =:= jid:nodeprep(User) andalso (To =:= undefined orelse To#jid.lserver =:= Host),
+            case IsOwn of
+                true -> State;
+                false -> {stop, end_stream(State, <<"Only one's own account can be removed.">>)}
+            end;
+        _ -> State
+    catch error:{xmpp_codec, _} -> State    % ejabberd answers it with an error
+    end.
 
 %% xmpp_stream_in accepts SASL2 only on a stream with `from`, and forgets the `from` at the first message of SASL.
 is_sasl2_open(#{sasl2_stream_from := _, stream_encrypted := IsEncrypted} = State) ->
