@@ -124,7 +124,7 @@ def test_a_changed_record_is_rewritten_automatically(watchful, server, fresh):
         server.ctl("private_set", user=user, host=server.host, element=other)
         wait.until(lambda: "watched" in server.record(user), 10, what="the record is there again")
         must_be_refused(server, user, "watched")
-    assert "changed by somebody else" in watchful.bot.log_since_start()
+    assert "the record of a ban is not what was decided" in watchful.bot.log_since_start()
 
 
 @pytest.mark.only("ejabberd-26")
