@@ -79,7 +79,7 @@ def test_the_standard_nodes_obey_the_same_rules(site, server, admin, moderator):
     for who, jid, why in [
         (admin, server.jid("admin"), "your own account|exempt"),
         (moderator, server.jid("carol"), "exempt"),
-        (admin, server.jid("nobody-at-all"), "no account|no registration"),
+        (admin, server.jid("nobody-at-all"), "no account|neither log in nor register"),
     ]:
         again = who.command(site.jid, NODE + "disable-user", "complete", values={"accountjids": jid})
         assert again.status == "executing", again
