@@ -340,7 +340,9 @@ impl Built {
                 _ => self.by = Some(Arc::clone(&entry.by)),
             }
         }
-        self.subjects.push(subject, known);
+        if !self.subjects.push(subject, known) {
+            return Err(BadSnapshot("a subject occurs twice"));
+        }
         Ok(())
     }
 
@@ -576,6 +578,18 @@ mod tests {
         other.last_mut().unwrap()[5] += 1;
         let why = Ledger::restore(&other).unwrap_err();
         assert_eq!(why, BadSnapshot("another version of portcullis made it"));
+    }
+
+    #[test]
+    fn a_snapshot_with_one_subject_twice_is_refused() {
+        let mut ledger = banned_by(&["m@example.org/x"], 2, |_| "a@example.org".into());
+        let whole = frames(&mut ledger);
+        let (subject, known) = ledger.subjects.at(0).unwrap();
+        let mut twice = whole.clone();
+        let row = RowSubject::Free(Cow::Borrowed(subject));
+        twice[0] = write_row(1, row, known, twice[0].clone());
+        let why = Ledger::restore(&twice).unwrap_err();
+        assert_eq!(why, BadSnapshot("a subject occurs twice"));
     }
 
     #[test]

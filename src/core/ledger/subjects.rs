@@ -231,9 +231,10 @@ impl Subjects {
         }
     }
 
-    /// Adds the subject of the next place.
-    pub(super) fn push(&mut self, subject: Subject, known: KnownSubject) {
-        self.all.insert(subject, known);
+    /// Adds the subject of the next place, or returns false if it has a place already.
+    #[must_use]
+    pub(super) fn push(&mut self, subject: Subject, known: KnownSubject) -> bool {
+        self.all.insert(subject, known).is_none()
     }
 
     /// Sets the subjects' places by ban number.
