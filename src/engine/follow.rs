@@ -69,7 +69,7 @@ fn log_ruling(event: &Event, ruling: &Ruling) {
         match &event.personal.note {
             None => tracing::warn!(
                 %next,
-                "the store was put back to an older copy; decisions made after that copy are unknown here"
+                "the store was put back to an older copy, or is a new one in place of another; later decisions, or those of the other store, are unknown here"
             ),
             Some(why) => tracing::warn!(
                 %next,

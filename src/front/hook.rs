@@ -213,11 +213,17 @@ impl Hook {
         })
     }
 
-    /// What the state that a module holds proves of a store that was put back to an older copy: the module holds a
-    /// position of this epoch that nobody gave to it, or an epoch of this log that the log does not know.
+    /// What the state that a module holds proves of a store that was put back to an older copy, or is a new one in place of
+    /// another: the module holds a position of this epoch that nobody gave to it, an epoch of this log that the log does not
+    /// know, or a position of another log, where later bans may have been numbered than here.
     fn beyond(&self, held: &HeldState, domain: &str) -> Option<Beyond> {
         if !runs::is_position(Seq(held.seq)) {
             return None;
+        }
+        if let Some(lead) = epoch::lead_elsewhere(&self.log, &held.epoch) {
+            let number = BanId(held.seq.saturating_add(lead));
+            let next = self.engine.read(|ledger| ledger.subjects().next_ban());
+            return (number >= next).then_some(Beyond { number, mark: None });
         }
         let (lead, mark) = self.engine.read(|ledger| {
             let marks = ledger.put_backs();

@@ -685,6 +685,37 @@ async fn a_store_that_is_put_back_again_gets_an_epoch_that_it_never_had() {
     assert!(fresh && list.len() == 1);
 }
 
+/// The store is a new one, and the module holds the bans of the one that was lost.
+#[tokio::test]
+async fn a_new_store_in_place_of_another_is_noticed_and_gives_no_number_twice() {
+    let mut stage = Stage::new(3).await;
+    let (epoch, _) = stage.hello().await;
+    let hello = |seq: u64, epoch: &str| {
+        format!("software='ejabberd' node='n1' health='ok' epoch='{epoch}' seq='{seq}' bans='3'")
+    };
+    let other = "0".repeat(32);
+    let put_back = format!("{other}.{}.500", "cd".repeat(16));
+    // A module that holds nothing, or the number of a run, says nothing of another store.
+    for seq in [0, 1 << 52] {
+        let welcome = stage.module("set", "hello", &hello(seq, &other)).await;
+        assert_eq!(welcome.attr("epoch"), Some(&epoch[..]), "{seq}");
+    }
+    let welcome = stage.module("set", "hello", &hello(7, &other)).await;
+    let now = welcome.attr("epoch").unwrap().to_owned();
+    assert!(now.starts_with(&format!("{epoch}.")), "{now}");
+    let said = stage.admin("ban one@example.org 1d").await;
+    assert!(said.starts_with("Banned #1008 one@example.org"), "{said}");
+    let status = stage.probed_status().await;
+    assert!(status.contains("a new one in place of another"), "{status}");
+    // Another module of the other store proves nothing new, unless later bans were numbered there.
+    let welcome = stage.module("set", "hello", &hello(7, &put_back)).await;
+    assert_eq!(welcome.attr("epoch"), Some(&now[..]));
+    let welcome = stage.module("set", "hello", &hello(900, &put_back)).await;
+    assert_ne!(welcome.attr("epoch"), Some(&now[..]));
+    let said = stage.admin("ban two@example.org 1d").await;
+    assert!(said.starts_with("Banned #2401 two@example.org"), "{said}");
+}
+
 /// The store was put back, and had grown beyond what its module knows before the module said so.
 #[tokio::test]
 async fn a_store_that_has_outgrown_its_module_since_it_was_put_back_is_noticed() {

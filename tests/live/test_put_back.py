@@ -91,6 +91,26 @@ def test_every_older_copy_is_noticed(site, chance, tmp_path):
         assert site.bot.run("status").stdout.count("OLDER STORE") == 1
 
 
+def test_an_emptied_store_is_told_and_no_number_is_given_twice(site):
+    """A ban that the server itself holds in a record goes on."""
+    user = site.new_user()
+    account = site.server.jid(user)
+    last = number(site.bot.run("ban", account, "1d", "--yes").stdout)
+    last = max(last, number(site.bot.run("ban", address(), "1d", "--yes").stdout))
+    time.sleep(2)  # the module hears of it
+    site.bot.stop()
+    shutil.rmtree(site.bot.path / "store")
+    site.bot.start()
+    site.wait_hello()
+    wait.until(lambda: NOTICED in site.bot.log_since_start(), 15, what=NOTICED)
+    assert "OLDER STORE" in site.say("status")
+    assert number(site.bot.run("ban", address(), "1d", "--yes").stdout) > last
+    has_record = site.server.name != "prosody-13"  # there only the module held it
+    assert site.try_login(user, address()) == ("refused" if has_record else "in")
+    site.bot.run("unban", account, "--yes")
+    assert site.try_login(user, address()) == "in"
+
+
 def test_a_damaged_head_is_told_and_no_number_is_given_twice(site):
     last = number(site.bot.run("ban", address(), "1d", "--yes").stdout)
     site.bot.stop()

@@ -373,7 +373,7 @@ pub(crate) fn put_back(next: BanId, lost_end: bool) -> String {
         );
     }
     format!(
-        "The store was PUT BACK to an older copy: bans, un-bans and exemptions decided after that copy are not known here. Ban numbers go on at {next}."
+        "The store was PUT BACK to an older copy, or is a new one in place of another: bans, un-bans and exemptions that were decided since that copy, or in the other store, are not known here. If a newer copy or export is left, use it. Ban numbers go on at {next}."
     )
 }
 

@@ -1,6 +1,7 @@
 //! The epoch in the protocol: the id of the log and, if it was put back to an older copy, the id of the event that says
 //! so, and by how much ban numbers are ahead of positions since then: `LOG` or `LOG.EVENT.LEAD`. A module that holds an
-//! epoch of this log with an event that is not in it knew the log before it was put back.
+//! epoch of this log with an event that is not in it knew the log before it was put back; a module that holds an epoch of another
+//! log knew the store that was there before this one.
 
 use crate::core::{EventId, PutBackMark};
 
@@ -22,6 +23,12 @@ pub(super) fn put_back(log: &str, epoch: &str) -> Option<(EventId, u64)> {
     let mut event = [0; 16];
     hex::decode_to_slice(id, &mut event).ok()?;
     Some((EventId(event), lead.parse().ok()?))
+}
+
+/// By how much ban numbers were ahead of positions in another log; `None` for an epoch of this log.
+pub(super) fn lead_elsewhere(log: &str, epoch: &str) -> Option<u64> {
+    let other = epoch.split('.').next().filter(|other| *other != log)?;
+    Some(put_back(other, epoch).map_or(0, |(_, lead)| lead))
 }
 
 #[cfg(test)]
@@ -51,6 +58,11 @@ mod tests {
             assert_eq!(put_back("7b1f", other), None, "{other}");
         }
         assert_eq!(put_back("7b1e", &epoch), None);
+        assert_eq!(lead_elsewhere("7b1e", &epoch), Some(1_199));
+        assert_eq!(lead_elsewhere("7b1e", "7b1f"), Some(0));
+        for own in ["7b1f", &epoch] {
+            assert_eq!(lead_elsewhere("7b1f", own), None, "{own}");
+        }
         assert_eq!(print("7b1f", None), "7b1f");
     }
 }
