@@ -4,7 +4,9 @@ use xmpp_parsers::jid::{BareJid, Jid};
 
 use super::catalogue::Command;
 use super::values::Values;
-use crate::core::{Account, Action, Actor, CommandId, EntryPoint, Order, Rights, Role, Subject};
+use crate::core::{
+    Account, Action, Actor, Change, CommandId, EntryPoint, Event, Order, Rights, Role, Subject,
+};
 
 /// The person who gives a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,18 @@ impl Caller {
     pub fn actor_for_self(&self, door: EntryPoint) -> Actor {
         Actor::person(self.name(door), self.role(), door)
             .speaking_as(self.occupant.as_ref().map(|one| one.jid.as_str().into()))
+    }
+
+    /// Whether they may know which notices somebody gets, and when they get none: themselves, and admins over them.
+    pub fn may_know_notices_of(&self, subject: &Subject) -> bool {
+        let own = self.account().map(Subject::Account);
+        own.as_ref() == Some(subject) || self.rights.over(subject) >= Role::Admin
+    }
+
+    /// Whether they may read this event in the history of a subject that they may see.
+    pub fn may_read(&self, event: &Event) -> bool {
+        !matches!(event.change, Change::Subscribed { .. })
+            || self.may_know_notices_of(&event.subject)
     }
 
     /// Their own account; `None` if their address has no localpart.

@@ -406,6 +406,45 @@ async fn nobody_below_a_moderator_subscribes_to_anything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_somebody_hears_is_known_to_them_and_to_admins_over_them() {
+    for (rights, may_know) in [
+        (Rights::everywhere(Role::Viewer), false),
+        (Rights::everywhere(Role::Moderator), false),
+        (
+            Rights::everywhere(Role::Viewer).join(Rights::on(Role::Admin, ["b.example"])),
+            false,
+        ),
+        (
+            Rights::everywhere(Role::Viewer).join(Rights::on(Role::Admin, ["a.example"])),
+            true,
+        ),
+    ] {
+        let is_moderator = rights.highest() >= Role::Moderator;
+        let bot = bot(rights.clone());
+        bot.chat(SOMEBODY, "ban z@a.example 1d").await;
+        for line in [
+            "unban z@a.example",
+            "watch z@a.example bans quiet 01:23-02:34",
+        ] {
+            bot.pass(11);
+            bot.chat(ROOT, line).await;
+        }
+        for line in ["show z@a.example", "undo", "undo z@a.example"] {
+            bot.pass(11);
+            let told = bot.chat(SOMEBODY, line).await;
+            let knows = told.contains("01:23");
+            assert!(!knows || may_know, "{rights}: {line}: {told}");
+            assert!(knows || !may_know || line != "show z@a.example", "{told}");
+        }
+        if is_moderator {
+            bot.chat(SOMEBODY, "watch bans quiet 03:45-04:56").await;
+            let told = bot.chat(SOMEBODY, &format!("show {SOMEBODY}")).await;
+            assert!(told.contains("03:45"), "{rights}: {told}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_admins_see_who_holds_which_role() {
     let account = |text: &str| Account::from_jid(&Jid::new(text).unwrap()).unwrap();
     let granted = |limited: Rights| {

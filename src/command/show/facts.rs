@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::command::broken;
+use crate::command::call::Caller;
 use crate::command::context::Context;
 use crate::command::outcome::Reference;
 use crate::command::parts::facts::fact;
@@ -12,7 +13,7 @@ use crate::command::parts::on_server::OnServer;
 use crate::command::parts::reach::visible;
 use crate::command::parts::server_side::{self, ServerReply};
 use crate::command::parts::settle::ASK_WAIT;
-use crate::core::{Ban, Counting, Past, Rights, Subject, Timestamp};
+use crate::core::{Ban, Counting, Past, Subject, Timestamp};
 use crate::delivery::ports::Recorded;
 use crate::journal::Entry;
 
@@ -90,11 +91,13 @@ impl ShowFacts {
     /// If its history cannot be read.
     pub(super) async fn gather(
         subject: Subject,
-        rights: &Rights,
+        caller: &Caller,
         context: &Context,
     ) -> Result<ShowFacts, Reference> {
+        let rights = &caller.rights;
         let entries = context.engine.history(&subject).await;
         let mut entries = entries.map_err(|fault| broken("read the history", &fault))?;
+        entries.retain(|entry| caller.may_read(&entry.event));
         let ban = context.active_ban(&subject);
         let past = context.engine.read(|ledger| *ledger.history(&subject));
         let task = context.delivery.task(&subject);

@@ -30,6 +30,6 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
-    let facts = facts::ShowFacts::gather(call.subject()?, &call.caller.rights, context).await?;
+    let facts = facts::ShowFacts::gather(call.subject()?, &call.caller, context).await?;
     Ok(Outcome::Done(text::answer(&facts).with_facts(&facts)))
 }

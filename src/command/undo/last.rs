@@ -36,13 +36,13 @@ pub(super) async fn find(call: &Call, context: &Context) -> Result<UndoTargets, 
         (_, Some(kept)) if is_same(&kept) => {
             let mut targets = whole(&kept, context);
             if let Some(last) = last {
-                let since = changed_since(&last.subject, context).await;
+                let since = changed_since(&call.caller, &last.subject, context).await;
                 targets.left = Some(text::left(gone.len(), &since));
             }
             Ok(targets)
         }
         (Some(last), kept) => Err(stop(
-            refused(last, gone.len(), kept.as_ref(), context).await,
+            refused(call, last, gone.len(), kept.as_ref(), context).await,
         )),
         (None, Some(kept)) => Ok(whole(&kept, context)),
     }
@@ -117,12 +117,13 @@ fn is_gone(event: &Event, seq: Seq, context: &Context) -> bool {
 
 /// Why nothing is undone, and what the caller did before that.
 async fn refused(
+    call: &Call,
     last: &Event,
     number: usize,
     before: Option<&UndoEntry>,
     context: &Context,
 ) -> String {
-    let since = changed_since(&last.subject, context).await;
+    let since = changed_since(&call.caller, &last.subject, context).await;
     let before = before.map(|entry| {
         let (all, is_one) = (whole(entry, context), |all: &UndoTargets| {
             all.entries.len() == 1

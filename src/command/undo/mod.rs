@@ -6,6 +6,7 @@ mod wanted;
 
 use futures::future::join_all;
 
+use super::call::Caller;
 use super::context::Context;
 use super::outcome::{Ask, EarlyOutcome, Outcome, Row};
 use super::parts::many::{self, TargetFailure};
@@ -111,7 +112,7 @@ async fn take_back_few(
 ) -> Result<Outcome, EarlyOutcome> {
     let orders = wanted.entries.iter().map(|one| order(call, one)).collect();
     let results = carry_out(call, orders, |_| subjects::FIELD, context).await?;
-    let said = join_all(results.iter().map(|one| say(one, context))).await;
+    let said = join_all(results.iter().map(|one| say(one, call, context))).await;
     let mut said = said.into_iter();
     let mut answer = answer(&results, context, |_| said.next().flatten());
     answer.lines.extend(wanted.left.clone());
@@ -155,7 +156,7 @@ fn order(call: &Request<'_>, one: &One) -> Order {
     call.order(&one.subject, Action::Undo { change: one.entry })
 }
 
-async fn say(result: &TargetResult, context: &Context) -> Option<Said> {
+async fn say(result: &TargetResult, call: &Request<'_>, context: &Context) -> Option<Said> {
     let (now, subject) = (context.engine.now(), &result.subject);
     match result.ruling.as_ref().ok()? {
         Ruling::Undo(UndoRuling::Undone { entry, stood, ban }) => {
@@ -170,22 +171,23 @@ async fn say(result: &TargetResult, context: &Context) -> Option<Said> {
                 _ => said.and(as_before).with(exemption),
             })
         }
-        Ruling::Undo(UndoRuling::ChangedSince(subject)) => {
-            Some(Said::failed(not_undone(subject, context).await))
-        }
+        Ruling::Undo(UndoRuling::ChangedSince(subject)) => Some(Said::failed(
+            not_undone(&call.caller, subject, context).await,
+        )),
         _ => None,
     }
 }
 
 /// As [`changed_since`], for something that is not undone for that reason.
-async fn not_undone(subject: &Subject, context: &Context) -> String {
-    text::nothing_undone(&changed_since(subject, context).await)
+async fn not_undone(caller: &Caller, subject: &Subject, context: &Context) -> String {
+    text::nothing_undone(&changed_since(caller, subject, context).await)
 }
 
 /// Who changed the subject since, and how.
-async fn changed_since(subject: &Subject, context: &Context) -> String {
+async fn changed_since(caller: &Caller, subject: &Subject, context: &Context) -> String {
     let entries = context.engine.history(subject).await.unwrap_or_default();
-    text::changed_since(subject, entries.last().map(|entry| &entry.event))
+    let mut events = entries.iter().map(|entry| &entry.event);
+    text::changed_since(subject, events.rfind(|event| caller.may_read(event)))
 }
 
 fn question(call: &Request<'_>, wanted: &UndoTargets, reach: &UndoReach) -> Ask {

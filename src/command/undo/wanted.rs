@@ -85,7 +85,7 @@ async fn named(
             _ => None,
         };
         let Some(entry) = entry.filter(|entry| number.is_none() || entry.number == number) else {
-            return Err(stop(not_undone(&subject, context).await));
+            return Err(stop(not_undone(&call.caller, &subject, context).await));
         };
         let is_anothers = entry.by.bare_name() != own_name(call);
         if is_anothers && !others && did_before(call, &subject, &entry, context).await {

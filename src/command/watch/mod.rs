@@ -168,8 +168,8 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
         return Err(Problem::new("whose", text::NO_HEARER).into());
     };
     let is_own = own.as_ref() == Some(&subject);
-    let (rights, role) = (&call.caller.rights, call.caller.role());
-    if !is_own && rights.over(&subject) < Role::Admin {
+    let role = call.caller.role();
+    if !call.caller.may_know_notices_of(&subject) {
         let why = Refusal::NeedsRole(Role::Admin, Permission::SubscribeOthers);
         return Err(Answer::failed(phrases::refusal(&why, role)).into());
     }
