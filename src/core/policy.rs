@@ -173,12 +173,15 @@ impl Policy {
 
     /// The term of a ban that names none: the default, shortened to the longest that the role may give.
     pub fn default_term_for(&self, role: Role, now: Timestamp) -> Term {
-        match self.longest_for(role) {
-            Some(most) if self.default_term.length(now).is_none_or(|len| len > most) => {
-                Term::For(most)
-            }
-            _ => self.default_term,
-        }
+        self.shortened_for(role, now)
+            .map_or(self.default_term, Term::For)
+    }
+
+    /// The longest term that the role may give, if the default is longer.
+    pub fn shortened_for(&self, role: Role, now: Timestamp) -> Option<Duration> {
+        let default = self.default_term.length(now);
+        self.longest_for(role)
+            .filter(|most| default.is_none_or(|length| length > *most))
     }
 
     /// The exemption of the configuration that covers a subject, or lies inside of it; `None` if there is none.

@@ -1,7 +1,9 @@
 //! Who may do what, over whom: every command for every role, by form and by chat line.
 
+use std::time::Duration;
+
 use portcullis::command::{Place, Spec, permitted, specs};
-use portcullis::core::{Account, Attempt, LoginOutcome, Policy, Rights, Role, Subject};
+use portcullis::core::{Account, Attempt, LoginOutcome, Policy, Rights, Role, Subject, Term};
 use portcullis::front::Roles;
 use xmpp_parsers::jid::Jid;
 
@@ -406,6 +408,26 @@ async fn nobody_below_a_moderator_subscribes_to_anything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_moderator_is_told_that_a_ban_without_a_duration_is_shorter_than_usual() {
+    let bot = bot(Rights::everywhere(Role::Moderator));
+    let mut policy = Policy::clone(&bot.world.engine.policy());
+    policy.default_term = Term::Forever;
+    policy.moderator_longest = Some(Duration::from_secs(86_400));
+    bot.world.engine.set_policy(policy);
+    const SHORTER: &str =
+        "No duration was named, and the longest ban for the role moderator is 1 day.";
+    for (who, line, is_told) in [
+        (SOMEBODY, "ban one@a.example", true),
+        (SOMEBODY, "ban two@a.example 12h", false),
+        (ROOT, "ban three@a.example", false),
+    ] {
+        let said = bot.chat(who, line).await;
+        assert!(said.starts_with("Banned #"), "{said}");
+        assert_eq!(said.contains(SHORTER), is_told, "{line}: {said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_somebody_hears_is_known_to_them_and_to_admins_over_them() {
     for (rights, may_know) in [
         (Rights::everywhere(Role::Viewer), false),
@@ -547,6 +569,19 @@ async fn an_admin_is_asked_before_a_ban_of_a_place_of_their_own() {
     assert!(said.starts_with("Banned #1 2001:db8:1:2::1"), "{said}");
     let said = bot.chat(ROOT, "ban 203.0.113.10 1d x").await;
     assert!(said.starts_with("Banned #2 203.0.113.10"), "{said}");
+    // Nor does an undo bring such a ban back without asking.
+    bot.chat(ROOT, "unban #1").await;
+    bot.pass(11);
+    for line in ["undo", "undo #1"] {
+        let said = bot.chat(ROOT, line).await;
+        assert!(said.starts_with("Nothing is done yet."), "{said}");
+        assert!(
+            said.contains("You logged in from 2001:db8:1:2::1 before"),
+            "{said}"
+        );
+    }
+    let said = bot.chat(ROOT, "yes").await;
+    assert!(said.contains("2001:db8:1:2::1 is banned: #1"), "{said}");
 }
 
 #[tokio::test(start_paused = true)]

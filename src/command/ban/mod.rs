@@ -183,7 +183,7 @@ pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome
     let results = carry_out(call, orders.collect(), blame, context).await?;
     let now = context.engine.now();
     Ok(Outcome::Done(answer(&results, context, |one| {
-        say(one, now)
+        say(one, shortened(&ban, &one.subject, call, context), now)
     })))
 }
 
@@ -227,7 +227,7 @@ fn question(ban: &BanCall, call: &Request<'_>, is_permanent: bool, context: &Con
         ban.homes
             .iter()
             .take(phrases::NAMED)
-            .map(text::ask_about_home),
+            .map(phrases::covers_home),
     );
     if is_permanent {
         lines.push(String::from(phrases::ASK_FOREVER));
@@ -241,9 +241,28 @@ fn question(ban: &BanCall, call: &Request<'_>, is_permanent: bool, context: &Con
     }
 }
 
-fn say(result: &TargetResult, now: Timestamp) -> Option<Said> {
+/// That the caller's role makes a ban without a duration shorter than the usual one.
+fn shortened(
+    ban: &BanCall,
+    subject: &Subject,
+    call: &Request<'_>,
+    context: &Context,
+) -> Option<String> {
+    let role = call.caller.rights.over(subject);
+    let usual = context
+        .engine
+        .policy()
+        .shortened_for(role, context.engine.now());
+    usual
+        .filter(|_| ban.term.is_none())
+        .map(|most| text::shortened(role, most))
+}
+
+fn say(result: &TargetResult, shortened: Option<String>, now: Timestamp) -> Option<Said> {
     Some(match result.ruling.as_ref().ok()? {
-        Ruling::Ban(BanRuling::Banned(ban)) => Said::done(phrases::banned(ban, now)),
+        Ruling::Ban(BanRuling::Banned(ban)) => {
+            Said::done(phrases::banned(ban, now)).with(shortened)
+        }
         Ruling::Ban(BanRuling::Amended {
             ban,
             before,

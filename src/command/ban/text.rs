@@ -1,11 +1,12 @@
 //! Sentences of `ban`.
 
-use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::command::phrases::{
     NAMED, because, by_then_counted, is_wide as wide_line, may_exempt, named, refusal, typed,
     why_refused,
 };
+use crate::core::time::in_words;
 use crate::core::{Account, Ban, Refusal, Role, Subject, Term, Timestamp};
 
 /// The question for confirmation.
@@ -35,14 +36,11 @@ pub(super) fn ask(
     lines
 }
 
-/// The question before a ban of a place where the caller logged in before.
-pub(super) fn ask_about_home((subject, address): &(Subject, IpAddr)) -> String {
-    let covers = match subject {
-        Subject::Address(_) => format!("You logged in from {subject} before"),
-        _ => format!("{subject} covers {address}, where you logged in before"),
-    };
+/// Why a ban for which no duration was named is shorter than usual.
+pub(super) fn shortened(role: Role, longest: Duration) -> String {
     format!(
-        "{covers}: if you are there now, you lock yourself out until another admin or the shell ends it."
+        "No duration was named, and the longest ban for the role {role} is {}.",
+        in_words(longest)
     )
 }
 

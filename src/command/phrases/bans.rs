@@ -1,5 +1,7 @@
 //! Sentences about bans that several commands share.
 
+use std::net::IpAddr;
+
 use crate::command::outcome::{Grade, Reference};
 use crate::command::phrases::{
     NAMED, because, by_then, by_then_counted, capital, clean, heard, overtaken, typed, typed_about,
@@ -237,6 +239,17 @@ pub(crate) fn ask_title(subjects: &[Subject]) -> String {
 /// `Account spam@host`
 pub(crate) fn kind(subject: &Subject) -> String {
     format!("{} {subject}", capital(subject.kind()))
+}
+
+/// The question before a ban of a place where the caller logged in before.
+pub(crate) fn covers_home((subject, address): &(Subject, IpAddr)) -> String {
+    let covers = match subject {
+        Subject::Address(_) => format!("You logged in from {subject} before"),
+        _ => format!("{subject} covers {address}, where you logged in before"),
+    };
+    format!(
+        "{covers}: if you are there now, you lock yourself out until another admin or the shell ends it."
+    )
 }
 
 /// How many a wide network covers, in a question.

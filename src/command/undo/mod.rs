@@ -4,6 +4,8 @@ mod last;
 mod text;
 mod wanted;
 
+use std::net::IpAddr;
+
 use futures::future::join_all;
 
 use super::call::Caller;
@@ -11,7 +13,7 @@ use super::context::Context;
 use super::outcome::{Ask, EarlyOutcome, Outcome, Row};
 use super::parts::many::{self, TargetFailure};
 use super::parts::results::{Said, TargetResult, answer, carry_out};
-use super::parts::settle::MANY;
+use super::parts::settle::{MANY, own_homes};
 use super::parts::subjects;
 use super::phrases::{self, NAMED};
 use super::request::Request;
@@ -55,8 +57,8 @@ const NUMBERED: usize = 5;
 
 pub(super) async fn run(call: &Request<'_>, context: &Context) -> Result<Outcome, EarlyOutcome> {
     let wanted = wanted::find(call, context).await?;
-    let reach = UndoReach::of(&wanted, context);
-    let is_risky = wanted.entries.len() + reach.with_them > MANY || !reach.wide.is_empty();
+    let reach = UndoReach::of(call, &wanted, context);
+    let is_risky = wanted.entries.len() + reach.with_them > MANY || reach.is_risky();
     call.confirm(is_risky, || question(call, &wanted, &reach))?;
     match wanted.entries.len() {
         ..=TOLD => take_back_few(call, &wanted, context).await,
@@ -70,38 +72,54 @@ struct UndoReach {
     with_them: usize,
     /// Wide networks that are banned or exempt again.
     wide: Vec<Subject>,
+    /// What is banned again and covers a place where the caller logged in before, each with an address there.
+    homes: Vec<(Subject, IpAddr)>,
 }
 
 impl UndoReach {
-    fn of(wanted: &UndoTargets, context: &Context) -> UndoReach {
+    fn of(call: &Request<'_>, wanted: &UndoTargets, context: &Context) -> UndoReach {
         let policy = context.engine.policy();
         let mut reach = UndoReach {
             with_them: 0,
             wide: Vec::new(),
+            homes: Vec::new(),
         };
+        let mut banned = Vec::new();
         context.engine.read(|ledger| {
             for one in wanted.entries.iter().take(TOLD) {
                 let with = ledger.undo().restored_with(&one.subject);
                 for (number, subject) in std::iter::once(&one.subject).chain(with).enumerate() {
                     reach.with_them += usize::from(number > 0);
-                    if policy.is_risky(subject) && begins_again(ledger, subject) {
+                    let bans = is_banned_again(ledger, subject);
+                    if policy.is_risky(subject) && (bans || is_exempt_again(ledger, subject)) {
                         reach.wide.push(subject.clone());
+                    }
+                    if bans && subject.net().is_some() {
+                        banned.push(subject.clone());
                     }
                 }
             }
         });
+        reach.homes = own_homes(&banned, call, context);
         reach
+    }
+
+    fn is_risky(&self) -> bool {
+        !self.wide.is_empty() || !self.homes.is_empty()
     }
 }
 
-/// Whether an undo of the last change of a subject bans or exempts it where it is neither now.
-fn begins_again(ledger: &Ledger, subject: &Subject) -> bool {
-    ledger.undo().of(subject).is_some_and(|entry| {
-        let is_banned = ledger.bans().of(subject).is_some();
-        let is_exempt = ledger.exemptions().of(subject).is_some();
-        (entry.ban_before().is_some() && !is_banned)
-            || (entry.exemption_before().is_some() && !is_exempt)
-    })
+/// Whether an undo of the last change of a subject bans it, and it is not banned now.
+fn is_banned_again(ledger: &Ledger, subject: &Subject) -> bool {
+    let last = ledger.undo().of(subject);
+    last.is_some_and(|entry| entry.ban_before().is_some()) && ledger.bans().of(subject).is_none()
+}
+
+/// Whether an undo of the last change of a subject exempts it, and it is not exempt now.
+fn is_exempt_again(ledger: &Ledger, subject: &Subject) -> bool {
+    let last = ledger.undo().of(subject);
+    last.is_some_and(|entry| entry.exemption_before().is_some())
+        && ledger.exemptions().of(subject).is_none()
 }
 
 /// Undoes a few changes and reports each.
@@ -205,6 +223,7 @@ fn question(call: &Request<'_>, wanted: &UndoTargets, reach: &UndoReach) -> Ask 
     let mut lines = vec![text::ask_undo(number, shown.len())];
     lines.extend((reach.with_them > 0).then(|| text::restored_too(reach.with_them)));
     lines.extend(reach.wide.iter().take(NAMED).map(phrases::is_wide));
+    lines.extend(reach.homes.iter().take(NAMED).map(phrases::covers_home));
     lines.extend(wanted.is_cut.then(|| text::more_than_is_kept(UNDO_ENTRIES)));
     lines.extend(wanted.left.clone());
     let row = |one: &One| (one.subject.to_string(), one.kind.to_string());
