@@ -1,5 +1,5 @@
-"""Guesses over WebSocket (RFC 7395) and BOSH (XEP-0124, XEP-0206): the same limit, for the address of the connection and not for
-the one that a client names in X-Forwarded-For.
+"""Guesses over WebSocket (RFC 7395) and BOSH (XEP-0124, XEP-0206): the same limit, for the address of the connection,
+whatever a client says in X-Forwarded-For.
 """
 
 import base64
